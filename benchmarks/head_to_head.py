@@ -1,0 +1,143 @@
+"""A new head on frozen features, headstart against a rival script on the same rows. Used by elpv_head and text_head."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common import Records, Said, crossed_interval, machine_line, parser, points, spread, table
+from headstart.sources.cache_dir import cache_dir
+from headstart.types import Dataset, Example, Reporter
+from splits import Fit, check_same_rows, fit, model_folder, read_rows, rival, split_rows, write_tables
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared. prepare: as in headstart.demo_data. rival: a file of rivals/, described by rival_name."""
+
+    name: str
+    task: str
+    model: str
+    prepare: Callable[[Path, Reporter], Path]
+    columns: dict[str, str]
+    test_size: float
+    rival: str
+    rival_name: str
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One seed's facts. correct: per test row, ours and theirs; units: the rows' groups."""
+
+    facts: dict[str, Any]
+    units: list[str]
+    ours: list[bool]
+    theirs: list[bool]
+
+
+def main(comparison: Comparison, description: str | None) -> None:
+    """Run all seeds, write the lines, print the table."""
+    made = parser(description)
+    made.add_argument("--seeds", type=int, default=5, help="number of splits: seeds 0, 1, …")
+    made.add_argument("--limit", type=int, help="use that many rows only (for development; marked small)")
+    made.add_argument("--budget", default="5m", help="budget of headstart fit")
+    arguments = made.parse_args()
+    records = Records(comparison.name, arguments.results, small=arguments.limit is not None)
+    records.open(arguments)
+    with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
+        data = comparison.prepare(cache_dir() / "demo", Said())
+        dataset = read_rows(data, comparison.columns, arguments.limit, Path(scratch))
+        folder = model_folder(comparison.model)
+        found = []
+        for seed in range(arguments.seeds):
+            found.append(_one_seed(comparison, arguments, dataset, folder, seed, Path(scratch) / str(seed)))
+            records.write("seed", **found[-1].facts)
+    summary = _summary(found)
+    records.write("summary", **summary)
+    print(_table(comparison, found, summary, records.small))
+
+
+def _one_seed(
+    comparison: Comparison, arguments: argparse.Namespace, dataset: Dataset, model: Path, seed: int, scratch: Path
+) -> Seed:
+    """Both systems on one split; even seeds start with headstart, odd ones with the rival."""
+    train, test = split_rows(dataset, seed, comparison.test_size)
+    tables = write_tables(train, test, scratch)
+    options = ["--depth", "head", "--seed", str(seed), "--budget", arguments.budget]
+
+    def ours_run() -> Fit:
+        return fit(tables, scratch / "fit", comparison.task, comparison.model, options)
+
+    if seed % 2 == 0:
+        ours = ours_run()
+        process, theirs = rival(comparison.rival, model, tables, scratch)
+    else:
+        process, theirs = rival(comparison.rival, model, tables, scratch)
+        ours = ours_run()
+    check_same_rows(test, ours, theirs)
+    return _facts(seed, test, ours, process.wall_s, process.cpu_s, theirs, len(train))
+
+
+def _facts(seed: int, test: list[Example], ours: Fit, rival_wall_s: float, rival_cpu_s: float, theirs: dict[str, Any],
+           n_train: int) -> Seed:  # fmt: skip
+    our_labels = [p["label"] for p in ours.predictions]
+    right = [label == e.target for label, e in zip(our_labels, test)]
+    their_right = [label == e.target for label, e in zip(theirs["predictions"], test)]
+    facts = {
+        "seed": seed, "first": "rival" if seed % 2 else "headstart", "train": n_train, "test": len(test),
+        "headstart": {"accuracy": float(np.mean(right)), "wall_s": ours.process.wall_s, "cpu_s": ours.process.cpu_s,
+                      "core_s": ours.core_s, "timing": ours.result["timing"], "engine": ours.result["engine"],
+                      "head": ours.result["depth"]["rungs"][0]["description"],
+                      "warnings": ours.result["warnings"]},
+        "rival": {"accuracy": float(np.mean(their_right)), "wall_s": rival_wall_s, "cpu_s": rival_cpu_s,
+                  "seconds": theirs["seconds"]},
+    }  # fmt: skip
+    return Seed(facts, [e.group for e in test], right, their_right)
+
+
+def _summary(found: list[Seed]) -> dict[str, Any]:
+    """Accuracy difference with its interval; ratios of times, rival / headstart, within each seed."""
+    seeds = [s.facts["seed"] for s in found for _ in s.ours]
+    units = [u for s in found for u in s.units]
+    differences = [float(a) - float(b) for s in found for a, b in zip(s.ours, s.theirs)]
+    value, low, high = crossed_interval(seeds, units, differences, [1.0] * len(seeds))
+    ratios = {
+        f"rival_{theirs}/headstart_{ours}": [s.facts["rival"][theirs] / s.facts["headstart"][ours] for s in found]
+        for ours, theirs in (("core_s", "wall_s"), ("wall_s", "wall_s"), ("cpu_s", "cpu_s"))
+    }
+    return {"accuracy_difference": {"value": value, "low": low, "high": high}, "ratios": ratios}
+
+
+def _table(comparison: Comparison, found: list[Seed], summary: dict[str, Any], small: bool) -> str:
+    difference = summary["accuracy_difference"]
+    ratios = summary["ratios"]
+
+    def column(system: str, key: str, scale: float, digits: int) -> str:
+        return spread([scale * s.facts[system][key] for s in found], digits)
+
+    rows = [
+        ("accuracy, %", column("headstart", "accuracy", 100, 1), column("rival", "accuracy", 100, 1),
+         points((difference["value"], difference["low"], difference["high"]))),
+        ("until predictions, s", column("headstart", "core_s", 1, 1), column("rival", "wall_s", 1, 1),
+         f"{spread(ratios['rival_wall_s/headstart_core_s'])} times as fast"),
+        ("whole process, s", column("headstart", "wall_s", 1, 1), column("rival", "wall_s", 1, 1),
+         f"{spread(ratios['rival_wall_s/headstart_wall_s'])} times as fast"),
+        ("CPU of the whole process, s", column("headstart", "cpu_s", 1, 1), column("rival", "cpu_s", 1, 1),
+         f"{spread(ratios['rival_cpu_s/headstart_cpu_s'])} times less"),
+    ]  # fmt: skip
+    facts = found[0].facts
+    title = f"{comparison.name}: {facts['train']} rows to learn from, {facts['test']} to test on, {len(found)} seed(s)"
+    header = ("median (range) over seeds", "headstart fit --depth head", comparison.rival_name, "difference")
+    lines = [
+        f"### {title}{' (SMALL: for development only)' if small else ''}", "",
+        table(header, rows), "",
+        "Whole process of headstart: with naive baseline, random-weight control and report, which the rival lacks.", "",
+        machine_line(),
+    ]  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""The Python functions behind the commands."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.budget import Clock
+from headstart.errors import SettingError
+from headstart.result import Result
+from headstart.settings import Settings, parse_budget
+from headstart.types import Reporter, Silent
+
+
+def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | None = None, **settings: Any) -> Result:
+    """Select, replace the head, fine-tune, evaluate, save.
+
+    data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
+    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, engine, plan, offline).
+    Raises HeadstartError for whatever the caller can mend.
+    """
+    known = [f.name for f in fields(Settings)]
+    for name in settings:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f" Did you mean {close[0]}?" if close else f" Settings: {', '.join(known)}."
+            raise SettingError(f"fit has no setting {name!r}.{hint}")
+    seconds = parse_budget(budget)
+    from headstart.workflow import run_fit
+
+    return run_fit(Settings(str(data), budget_seconds=seconds, **settings), reporter or Silent(), Clock(seconds))
+
+
+def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Score a finished run on other labelled data, and add evaluations/<name>.json to the run.
+
+    data: laid out like the training data. Returns {data, rows, quarantined, metrics}.
+    Raises HeadstartError where the data or the run cannot be used.
+    """
+    from headstart.data import columns as column_inference
+    from headstart.data import folders
+    from headstart.data.check import check
+    from headstart.data.split import group_indices
+    from headstart.predictor import load
+    from headstart.run_dir import RunDir
+    from headstart.tasks import TASKS
+
+    shown = reporter or Silent()
+    predictor = load(run)
+    task = TASKS[predictor.task]
+    trained_on = predictor.result["data"]["columns"]
+    table = folders.read(Path(data).expanduser())
+    names = {role: name if (name := trained_on.get(role)) in table.columns else None for role in ("input", "target")}
+    columns = column_inference.infer(table, names["input"], names["target"], None, (task.modality, task.target_kind))
+    dataset = check(table, columns, task.name, Path(data), shown, known_classes=tuple(predictor.classes_))
+    inputs = [e.input for e in dataset.examples]
+    found = [
+        replace(p, id=e.id, target=e.target)
+        for p, e in zip(shown.track(predictor.stream(inputs), "Predicting", len(inputs)), dataset.examples)
+    ]
+    scores = task.score(found, group_indices(dataset), np.random.default_rng(0))
+    content = {
+        "data": str(data),
+        "rows": len(found),
+        "quarantined": len(dataset.rejected),
+        "metrics": {name: value.to_json() for name, value in scores.metrics.items()},
+    }
+    folder = Path(run) / "evaluations"
+    folder.mkdir(exist_ok=True)
+    RunDir(folder).write_json(f"{Path(data).expanduser().resolve().stem}.json", content)
+    return content

@@ -1,0 +1,1 @@
+"""Pretrained networks, loaded, taken apart at a cut point, and put together again."""

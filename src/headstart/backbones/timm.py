@@ -1,0 +1,211 @@
+"""timm image backbones. The only file that imports timm.
+
+Recipe: AdamW on the suffix with frozen batch-norm statistics; the rates lie between BiT's and LP-FT's (the head
+starts from its closed-form solution, the suffix moves at about a tenth of a from-scratch rate).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from headstart.backbones.backbone import AffineHead, Item, Prefix, Recipe
+from headstart.backbones.graph_cut import Cut, CutGraph
+from headstart.backbones.weights import weights_digest
+from headstart.data import image
+from headstart.errors import ModelError
+from headstart.stock import torchvision_ops
+from headstart.types import Example, ModelSource
+
+RECIPE = Recipe(learning_rate=5e-4, head_learning_rate=1e-4, batch_size=32, max_epochs=8, weight_decay=0.02)
+MIN_SUFFIX_SHARE = 0.05
+
+
+class _Named(nn.Module):
+    """Gives a timm model's pretrained pooling a name."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        model: Any = self.model
+        return {"native": model.forward_head(model.forward_features(image), pre_logits=True)}  # (B,3,H,W) -> (B,D)
+
+
+class TimmBackbone:
+    """A timm model from a local folder with config.json and model.safetensors."""
+
+    features = ("native",)
+    allow_l2 = {"native": False}  # noqa: RUF012
+    views = ("plain", "hflip", "vflip", "hvflip")
+    recipe = RECIPE
+    unit = "image"
+    batch_budget = 8
+    stock_script = "timm_images.py"
+
+    def __init__(self, source: ModelSource, model: nn.Module, weights_key: str) -> None:
+        import timm
+
+        self.source = source
+        self.model = model.eval()
+        config = timm.data.resolve_model_data_config(model)
+        self.data_config: dict[str, Any] = {**config, "crop_mode": config.get("crop_mode", "center")}
+        self.transform = timm.data.create_transform(**self.data_config, is_training=False)
+        described = json.dumps(self.data_config, sort_keys=True, default=str)
+        self.key = hashlib.sha256(
+            f"{weights_key}|{source.architecture}|{described}|{timm.__version__}".encode()
+        ).hexdigest()
+        self._graph: CutGraph | None = None
+        self._cut: Cut | None = None
+
+    def encode(self, example: Example, view: str) -> Item:
+        from PIL import ImageOps
+
+        picture = image.load(example.input)
+        if view in ("hflip", "hvflip"):
+            picture = ImageOps.mirror(picture)
+        if view in ("vflip", "hvflip"):
+            picture = ImageOps.flip(picture)
+        return {"image": self.transform(picture).numpy()}  # (3, H, W)
+
+    def length(self, item: Item) -> int:
+        del item
+        return 1
+
+    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
+        return {"image": np.stack([item["image"] for item in items])}
+
+    def _cut_graph(self) -> tuple[CutGraph, Cut]:
+        if self._graph is None or self._cut is None:
+            batch = torch.export.Dim("batch", min=1, max=4096)
+            sample = {"image": torch.zeros(2, *self.data_config["input_size"])}
+            self._graph = CutGraph(_Named(self.model), sample, {"image": {0: batch}})
+            cuts = [c for c in self._graph.cuts() if c.suffix_share >= MIN_SUFFIX_SHARE]
+            if not cuts:
+                raise ModelError(f"{self.source.id} has no place between its blocks where it can be cut.")
+            self._cut = cuts[-1]
+        return self._graph, self._cut
+
+    def prefix(self) -> Prefix:
+        graph, cut = self._cut_graph()
+        shapes = {"image": {0: torch.export.Dim("batch", min=1, max=4096)}}
+        return Prefix(graph.tap(cut), ("image",), ("state", "native"), "state", frozenset(), shapes, cut.name)
+
+    def suffix(self) -> nn.Module:
+        graph, cut = self._cut_graph()
+        return graph.suffix(cut)
+
+    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
+        stacked = torch.from_numpy(np.stack(states))
+        return (stacked.contiguous(memory_format=torch.channels_last) if stacked.dim() == 4 else stacked,)
+
+    def randomised(self, seed: int, sample: Sequence[Item]) -> TimmBackbone:
+        import timm
+
+        torch.manual_seed(seed)
+        model = timm.create_model(self.source.architecture, pretrained=False)
+        calibrate_batch_norm(model, torch.from_numpy(self.collate(sample)["image"]))
+        backbone = TimmBackbone(self.source, model, f"random-{seed}")
+        backbone.data_config, backbone.transform = self.data_config, self.transform
+        return backbone
+
+    def save(
+        self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
+    ) -> str:
+        import timm
+
+        assert head is not None, "an image classifier has a head"
+        torch.manual_seed(0)
+        model: Any = timm.create_model(self.source.architecture, pretrained=False, num_classes=len(classes))
+        weights = dict(self.model.state_dict())
+        classifier = model.get_classifier()
+        prefix = next(name for name, module in model.named_modules() if module is classifier)
+        weights = {name: value for name, value in weights.items() if not name.startswith(f"{prefix}.")}
+        weights |= {name.removeprefix("model."): value for name, value in tuned.items()}
+        weights[f"{prefix}.weight"] = _shaped_like(classifier.weight, head.weight)
+        weights[f"{prefix}.bias"] = torch.from_numpy(np.asarray(head.bias, dtype=np.float32))
+        model.load_state_dict(weights, strict=True)
+        save_file(
+            {k: v.detach().clone().contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors"
+        )
+        (folder / "config.json").write_text(
+            json.dumps(self._config(model, prefix, classes), indent=2, ensure_ascii=False)
+        )
+        return "native"
+
+    def _config(self, model: Any, classifier: str, classes: Sequence[str]) -> dict[str, Any]:
+        pretrained = {
+            k: v for k, v in model.pretrained_cfg.items() if isinstance(v, str | int | float | bool | list | tuple)
+        }
+        keep = ("input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode")
+        pretrained |= {k: self.data_config[k] for k in keep}
+        drop = ("url", "file", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load")
+        pretrained = {k: v for k, v in pretrained.items() if k not in drop}
+        return {
+            "architecture": self.source.architecture,
+            "num_classes": len(classes),
+            "num_features": int(model.num_features),
+            "label_names": list(classes),
+            "pretrained_cfg": {**pretrained, "num_classes": len(classes), "classifier": classifier},
+        }
+
+
+def calibrate_batch_norm(model: nn.Module, images: torch.Tensor) -> None:
+    """Give batch norm the statistics of these images, (B, 3, H, W); else random weights are a straw man."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # type: ignore[assignment]
+    model.train()
+    with torch.no_grad():
+        model(images)
+    model.eval()
+
+
+def _shaped_like(parameter: torch.Tensor, weight: NDArray[np.float32]) -> torch.Tensor:
+    """(C, D) -> the classifier's own shape: some families use a 1x1 convolution."""
+    return torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)).reshape(parameter.shape)
+
+
+def load(source: ModelSource) -> TimmBackbone:
+    """Load a timm folder.
+
+    Raises ModelError where weights are missing, unsafe or do not fit the architecture.
+    """
+    torchvision_ops.ensure()
+    import timm
+
+    config = json.loads((source.folder / "config.json").read_text())
+    file = source.folder / "model.safetensors"
+    try:
+        weights = load_file(file) if file.is_file() else _load_bin(source.folder)
+        model = timm.create_model(
+            source.architecture, pretrained=False, num_classes=int(config.get("num_classes", 1000))
+        )
+        settings = config.get("pretrained_cfg") or {}
+        model.pretrained_cfg.update(settings)
+        model.load_state_dict(weights, strict=True)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The weights in {source.folder} do not fit {source.architecture}: {str(error)[:300]}. "
+            "Get the folder again, or name another model."
+        ) from error
+    return TimmBackbone(source, model, weights_digest(weights))
+
+
+def _load_bin(folder: Path) -> dict[str, torch.Tensor]:
+    file = folder / "pytorch_model.bin"
+    if not file.is_file():
+        raise ModelError(f"{folder} holds neither model.safetensors nor pytorch_model.bin.")
+    loaded: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return loaded

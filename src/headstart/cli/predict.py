@@ -1,0 +1,97 @@
+"""`headstart predict`."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.argument("inputs", nargs=-1)
+@click.option("--text", "texts", multiple=True, help="A text to classify; may be given more than once.")
+@click.option("--input-column", help="Column of a table that holds the inputs; the training data's when left out.")
+@click.option("--jsonl", is_flag=True, help="JSON lines also on a terminal.")
+def command(run: str, inputs: tuple[str, ...], texts: tuple[str, ...], input_column: str | None, jsonl: bool) -> None:
+    """Predict with a finished RUN for files, folders, globs or tables (INPUTS).
+
+    Writes one JSON object per input on a pipe, a table on a terminal. An input that cannot be used gives an error row,
+    the rest go on, and the exit code is 1.
+    """
+    from headstart.predictor import load
+
+    predictor = load(run)
+    values = gather(inputs, texts, predictor.modality, input_column or predictor.result["data"]["columns"].get("input"))
+    plain = jsonl or not sys.stdout.isatty()
+    faults = 0
+    for prediction in predictor.stream(values):
+        faults += prediction.error is not None
+        row = prediction.to_json()
+        click.echo(json.dumps(row, ensure_ascii=False) if plain else _line(row))
+    if faults:
+        click.echo(f"{faults} of {len(values)} inputs could not be used.", err=True)
+        sys.exit(1)
+
+
+def _line(row: dict[str, object]) -> str:
+    shown = str(row["input"])[-60:].replace("\n", " ")
+    if "error" in row:
+        return f"{shown:60}  error: {row['error']}"
+    if "text" in row:
+        return f"{shown:60}  {row['text']}"
+    return f"{shown:60}  {row['label']}  {row['probability']:.3f}"
+
+
+def gather(inputs: tuple[str, ...], texts: tuple[str, ...], modality: str, column: str | None) -> list[str]:
+    """Expand folders, globs and tables into input values.
+
+    Raises DataError where there is nothing to predict.
+    """
+    from headstart.data import folders
+    from headstart.data.modality import MODALITIES
+    from headstart.data.table import TABLE_SUFFIXES, read_table
+    from headstart.errors import DataError
+
+    values = list(texts)
+    for given in inputs:
+        path = Path(given).expanduser()
+        if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+            table = read_table(path)
+            name = column if column in table.columns else None
+            name = name or next((c for c in (*folders_path_names(), "text") if c in table.columns), None)
+            if name is None:
+                raise DataError(
+                    f"{path.name} has no column {column!r}; its columns are {', '.join(table.columns)}. "
+                    "Name one with --input-column."
+                )
+            is_file = bool(MODALITIES[modality].suffixes)
+            values += [_located(table.base, r.values[name]) if is_file else r.values[name] for r in table.rows]
+        elif path.is_dir():
+            values += sorted(
+                str(p)
+                for p in path.rglob("*")
+                if p.suffix.lower() in folders.MEDIA_SUFFIXES and not p.name.startswith(".")
+            )
+        elif modality == "text":
+            values.append(given)
+        else:
+            values += sorted(glob.glob(given)) or [given]  # noqa: PTH207
+    if not values:
+        raise DataError("Nothing to predict: give files, folders, a table, or --text.")
+    return values
+
+
+def _located(base: Path, value: str) -> str:
+    """A file name of a table, from the table's folder; web addresses as they are."""
+    return value if "://" in value else str(base / value)
+
+
+def folders_path_names() -> tuple[str, ...]:
+    """Column names that hold file paths."""
+    from headstart.data.columns import PATH_NAMES
+
+    return PATH_NAMES

@@ -1,0 +1,68 @@
+"""The end of `headstart fit` on the terminal: what was chosen, how good it is, what transfer bought, what next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
+
+
+def summary_lines(result: dict[str, Any], run: str) -> list[str]:
+    """About ten lines; every number stands in result.json."""
+    metric, split = result["headline_metric"], result["headline_split"]
+    score = result["metrics"][split][metric]
+    where = (
+        f"{result['data']['split']['test']} held-out rows"
+        if split == "test"
+        else (f"{result['data']['split']['folds']}-fold cross-validation over {result['data']['used']} rows")
+    )
+    lines = [
+        "",
+        f"Model      {result['model']['id']} ({result['model']['architecture']}): {result['model']['why']}",
+        f"Depth      {result['depth']['chosen']}: {result['depth']['why']}",
+        f"Score      {NAMES.get(metric, metric)} {_percent(score['value'])}  "
+        f"(95% interval {_percent(score['low'])} to {_percent(score['high'])}; {where})",
+    ]
+    for other in result["published"]:
+        lines.append(f"Published  {_percent(other['value'])}  {other['name']} ({other['note']})")
+    lines += _evidence_lines(result, metric)
+    for warning in result["warnings"]:
+        lines.append(f"Warning    {warning}")
+    timing = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["timing"].items())
+    lines.append(f"Time       {result['seconds']:.0f} s of {result['budget_seconds']:.0f} s: {timing}")
+    lines.append(
+        f"Model in   {run}/model  ({result['artifact']['format']} folder, {result['artifact']['bytes'] / 1e6:.0f} MB)"
+    )
+    lines.append(f"Report     {run}/report.html")
+    lines.append(f"Next       {result['next'][0]}")
+    return lines
+
+
+def _evidence_lines(result: dict[str, Any], metric: str) -> list[str]:
+    lines = []
+    naive, control = result["evidence"]["naive"], result["evidence"]["control"]
+    if naive:
+        lines.append(
+            f"Naive      {_percent(naive['metrics'][metric]['value'])}  {naive['name']}; gain {_gain(naive['gain'])}"
+        )
+    if control and not control.get("shipped"):
+        labels = f" at {control['labels']} labels" if control.get("labels") else ""
+        ours = control.get("transfer_metrics")
+        against = f" against {_percent(ours[metric]['value'])} pretrained" if ours else ""
+        lines.append(
+            f"Control    {_percent(control['metrics'][metric]['value'])}  {control['name']}{labels}{against}; gain "
+            f"{_gain(control['gain'])}"
+        )
+    if result["evidence"]["sentence"]:
+        lines.append(f"Verdict    {result['evidence']['sentence']}")
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{100 * value:.1f}%"
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    if gain["low"] is None or gain["high"] is None:
+        return f"{100 * gain['value']:+.1f} points"
+    return f"{100 * gain['value']:+.1f} points ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"

@@ -1,0 +1,1 @@
+"""The user's files become checked examples: read, infer columns, decode once, group, split."""

@@ -1,0 +1,167 @@
+"""Decode every input once, in parallel; quarantine what cannot be used; group what must not be separated."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from headstart.data.checked import Checked, UnusableInput
+from headstart.data.columns import Columns
+from headstart.data.groups import group_rows
+from headstart.data.modality import MODALITIES
+from headstart.data.table import RawTable, Row
+from headstart.errors import DataError
+from headstart.types import Dataset, Example, Rejected, Reporter
+
+
+def check(
+    table: RawTable, columns: Columns, task: str, root: Path, reporter: Reporter, known_classes: tuple[str, ...] = ()
+) -> Dataset:
+    """Turn raw rows into a checked data set.
+
+    known_classes: the classes a trained model has; rows with any other are quarantined and nothing else is asked.
+    Raises DataError when nothing is usable, or when fewer than two classes with two examples remain.
+    """
+    outcomes = _decode_all(table, columns, reporter)
+    notes = [*table.notes, columns.sentence]
+    kept: list[tuple[Row, Checked]] = []
+    rejected: list[Rejected] = []
+    unusual: Counter[str] = Counter()
+    for row, outcome in zip(table.rows, outcomes):
+        target = row.values[columns.target].strip()
+        if isinstance(outcome, Checked) and known_classes and target not in known_classes:
+            rejected.append(
+                Rejected(_row_id(row, columns), "unknown class", f"{target!r} is not among the model's classes")
+            )
+        elif isinstance(outcome, Checked):
+            kept.append((row, outcome))
+            unusual.update(outcome.notes)
+        else:
+            rejected.append(Rejected(_row_id(row, columns), outcome.reason, outcome.detail))
+    notes += [f"{count} {note}" for note, count in unusual.items()]
+    if not kept:
+        raise DataError(_nothing_usable(table, rejected))
+    if not known_classes:
+        _require_both_splits(table, kept, rejected)
+    examples, group_notes = _examples(kept, columns, table.base)
+    notes += group_notes
+    classes = known_classes
+    if columns.target_kind == "class" and not known_classes:
+        classes = _classes(examples, columns, notes)
+    notes += _conflicts(examples) if columns.target_kind == "class" else []
+    return Dataset(task, columns.modality, root, tuple(examples), tuple(rejected), classes, columns.by_role(),
+                   _fingerprint(examples), tuple(notes))  # fmt: skip
+
+
+def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[Checked | UnusableInput]:
+    modality = MODALITIES[columns.modality]
+    is_file = bool(modality.suffixes)
+
+    def decode(row: Row) -> Checked | UnusableInput:
+        value, target = row.values[columns.input], row.values[columns.target]
+        if row.fault:
+            return UnusableInput("row has too many cells", row.fault)
+        if not value.strip():
+            return UnusableInput("input missing", f"column {columns.input} is empty")
+        if not target.strip():
+            return UnusableInput("target missing", f"column {columns.target} is empty")
+        try:
+            return modality.check(str(table.base / value) if is_file and "://" not in value else value)
+        except UnusableInput as fault:
+            return fault
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        warnings.simplefilter("ignore")  # decoders' remarks on odd files; what matters is in the outcome
+        return list(reporter.track(pool.map(decode, table.rows), f"Checking {modality.plural}", len(table.rows)))
+
+
+def _row_id(row: Row, columns: Columns) -> str:
+    if columns.modality == "text":
+        return row.id
+    value = row.values[columns.input]
+    return row.id if row.id.endswith(Path(value).name) or not value else f"{Path(value).name} ({row.id})"
+
+
+def _require_both_splits(table: RawTable, kept: list[tuple[Row, Checked]], rejected: list[Rejected]) -> None:
+    """A test set of which nothing is usable must not turn into a split of our own without a word."""
+    for split, word in (("test", "test"), ("train", "training")):
+        given = sum(row.split == split for row in table.rows)
+        if given and not any(row.split == split for row, _ in kept):
+            raise DataError(f"None of the {given} {word} rows can be used: {_common_reasons(rejected)}. Mend them.")
+
+
+def _examples(kept: list[tuple[Row, Checked]], columns: Columns, base: Path) -> tuple[list[Example], list[str]]:
+    users = [row.values[columns.group].strip() if columns.group else "" for row, _ in kept]
+    groups, notes = group_rows([checked for _, checked in kept], users)
+    examples = []
+    for (row, checked), group in zip(kept, groups):
+        value = row.values[columns.input]
+        if columns.modality != "text":
+            value = str(base / value)
+        target = row.values[columns.target].strip()
+        examples.append(Example(_row_id(row, columns), value, target, group, checked.digest, row.split))
+    return examples, notes
+
+
+def _classes(examples: list[Example], columns: Columns, notes: list[str]) -> tuple[str, ...]:
+    counts = Counter(e.target for e in examples if e.target is not None)
+    if len(counts) < 2:
+        only = next(iter(counts))
+        raise DataError(f"All {len(examples)} usable rows have the label {only!r}. A classifier needs two classes; "
+                        f"check column {columns.target!r} or add examples of another class.")  # fmt: skip
+    rare = sorted(c for c, n in counts.items() if n < 2)
+    if rare:
+        shown = ", ".join(repr(c) for c in rare[:5])
+        if (len(rare) > len(counts) / 2 and len(counts) > 20) or (len(counts) > 10 and _are_numbers(counts)):
+            raise DataError(f"{len(rare)} of {len(counts)} labels in column {columns.target!r} occur only once (such "
+                            f"as {shown}). That looks like a number or a free text, not a class; name another column "
+                            "with --target-column, or sort the values into a few classes first.")  # fmt: skip
+        raise DataError(f"{len(rare)} of {len(counts)} classes have a single example: {shown}. Each class needs at "
+                        "least two; add examples, merge the class into another, or remove the row.")  # fmt: skip
+    if len(counts) > 20 and _are_numbers(counts):
+        notes.append(
+            f"column {columns.target!r} holds {len(counts)} different numbers, each taken as a class of its own"
+        )
+    small = [c for c, n in counts.items() if n < 5]
+    if small:
+        notes.append(f"{len(small)} classes have fewer than 5 examples: {', '.join(sorted(small)[:5])}")
+    return tuple(sorted(counts))
+
+
+def _are_numbers(values: Iterable[str]) -> bool:
+    try:
+        return all(math.isfinite(float(v)) for v in values)
+    except ValueError:
+        return False
+
+
+def _conflicts(examples: list[Example]) -> list[str]:
+    labels: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        labels[example.digest].add(example.target or "")
+    conflicts = sum(len(found) > 1 for found in labels.values())
+    return [f"{conflicts} inputs occur more than once with different labels; check them"] if conflicts else []
+
+
+def _fingerprint(examples: Iterable[Example]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for example in sorted(examples, key=lambda e: (e.digest, e.target or "", e.id)):
+        digest.update(f"{example.id}\0{example.digest}\0{example.target}\0{example.split}\n".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def _nothing_usable(table: RawTable, rejected: list[Rejected]) -> str:
+    first = rejected[0]
+    return (f"None of the {len(table.rows)} rows can be used: {_common_reasons(rejected)}. First: {first.id}: "
+            f"{first.detail}. Mend the files, or point to others.")  # fmt: skip
+
+
+def _common_reasons(rejected: list[Rejected]) -> str:
+    reasons = Counter(r.reason for r in rejected).most_common(3)
+    return "; ".join(f"{count} × {reason}" for reason, count in reasons)

@@ -1,0 +1,165 @@
+"""The head of class tasks: an affine map on pooled features, closed-form first, then tuned with the last block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.heads.head import Difference, Outputs, tuned_weights
+from headstart.heads.linear import LinearHead, fit_linear_head, refit_linear_head
+from headstart.metrics.calibration import fold_temperature, softmax
+from headstart.problem import Problem, Rows
+from headstart.transferability import h_score, log_me
+from headstart.types import Prediction, Reporter
+
+OUTPUT_BATCH = 128
+
+
+class _Classifier(nn.Module):
+    """A network behind a cut, and a linear head on one of its pooled features."""
+
+    def __init__(self, suffix: nn.Module, head: LinearHead) -> None:
+        super().__init__()
+        self.suffix = suffix
+        self.feature = head.feature
+        self.unit_length = head.normalisation == "l2"
+        self.head = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(head.weight))
+            self.head.bias.copy_(torch.from_numpy(head.bias))
+
+    def forward(self, *state: torch.Tensor) -> torch.Tensor:
+        pooled = self.suffix(*state)[self.feature]  # (B, D)
+        if self.unit_length:
+            pooled = nn.functional.normalize(pooled, dim=-1)
+        logits: torch.Tensor = self.head(pooled)  # (B, D) -> (B, C)
+        return logits
+
+
+@dataclass(frozen=True)
+class ClassHead:
+    """Single-label classes, scored by log-loss."""
+
+    decision_metric: str = "log_loss"
+
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
+        """Leave-one-out log-loss of the best ridge head."""
+        del reporter
+        head, _, trace = self._fit(problem, rows, kinds=("ridge",))
+        features = problem.features.pooled(head.feature, rows).astype(np.float64)
+        labels = problem.labels[rows]
+        published = {"log_me": log_me(features, labels), "h_score": h_score(features, labels)}
+        return head.loo_log_loss, [*trace, published]
+
+    def fit_base(
+        self, problem: Problem, rows: Rows, like: LinearHead | None = None
+    ) -> tuple[LinearHead, list[dict[str, Any]]]:
+        if like is not None:
+            features = {like.feature: problem.features.pooled(like.feature, rows)}
+            return refit_linear_head(like, features, problem.labels[rows], problem.n_classes), []
+        head, _, trace = self._fit(problem, rows, kinds=("ridge", "logistic"))
+        return head, trace
+
+    def _fit(
+        self, problem: Problem, rows: Rows, kinds: Sequence[str]
+    ) -> tuple[LinearHead, NDArray[np.float64], list[dict[str, Any]]]:
+        features = {name: problem.features.pooled(name, rows) for name in problem.backbone.features}
+        rng = np.random.default_rng(problem.seed)
+        return fit_linear_head(
+            features,
+            problem.labels[rows],
+            problem.n_classes,
+            problem.groups[rows],
+            rng,
+            allow_l2=problem.backbone.allow_l2,
+            kinds=kinds,
+        )
+
+    def describe_base(self, base: LinearHead) -> str:
+        kind = {"ridge": "ridge regression in closed form", "logistic": "logistic regression"}[base.kind]
+        return f"new head on frozen features ({kind}, {base.weight.shape[1]} {base.feature} features)"
+
+    def base_outputs(self, problem: Problem, base: LinearHead, rows: Rows, reporter: Reporter) -> Outputs:
+        del reporter
+        return base.logits(problem.features.pooled(base.feature, rows))
+
+    def build(self, problem: Problem, base: LinearHead) -> nn.Module:
+        return _Classifier(problem.backbone.suffix(), base)
+
+    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+        view = problem.features.views[int(rng.integers(len(problem.features.views)))]
+        state = problem.backbone.batch_state(problem.features.states(rows, view))
+        target = torch.from_numpy(problem.labels[rows])
+        smoothing = problem.backbone.recipe.label_smoothing
+        return nn.functional.cross_entropy(module(*state), target, label_smoothing=smoothing)
+
+    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+        logits = self._logits(problem, module, rows)
+        return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(problem.labels[rows])))
+
+    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+        del reporter
+        return self._logits(problem, module, rows)
+
+    def _logits(self, problem: Problem, module: nn.Module, rows: Rows) -> NDArray[np.float32]:
+        """Logits (n, C), computed in order of length so that little is padded."""
+        order = np.argsort(problem.features.lengths(rows), kind="stable")
+        logits = np.zeros((len(rows), problem.n_classes), dtype=np.float32)
+        module.eval()
+        with torch.inference_mode():
+            for start in range(0, len(rows), OUTPUT_BATCH):
+                part = order[start : start + OUTPUT_BATCH]
+                state = problem.backbone.batch_state(problem.features.states(rows[part]))
+                logits[part] = module(*state).numpy()
+        return logits
+
+    def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
+        return fold_temperature(outputs.astype(np.float64), problem.labels[rows])
+
+    def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
+        return outputs / temperature
+
+    def differences(self, stock: Sequence[Prediction], ours: Sequence[Prediction]) -> Difference:
+        largest = max(
+            abs(a.probabilities[c] - b.probabilities[c]) for a, b in zip(stock, ours) for c in b.probabilities
+        )
+        told = f"probabilities after saving and loading differ by at most {largest:.0e} over {len(ours)} inputs"
+        return Difference(largest, 1e-3, 1e-2, told)
+
+    def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+        from headstart.metrics.classification import row_log_loss
+
+        return row_log_loss(softmax(outputs.astype(np.float64)), problem.labels[rows]), np.ones(len(rows))
+
+    def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
+        classes = problem.dataset.classes
+        found = []
+        for row, values in zip(rows, softmax(outputs.astype(np.float64))):
+            example = problem.dataset.examples[row]
+            chances = {name: float(p) for name, p in zip(classes, values)}
+            found.append(Prediction(example.id, example.target, classes[int(np.argmax(values))], chances))
+        return found
+
+    def save(
+        self,
+        problem: Problem,
+        base: LinearHead,
+        module: nn.Module | None,
+        temperature: float,
+        folder: Path,
+        classes: Sequence[str],
+    ) -> str:
+        head, tuned = base, {}
+        if module is not None:
+            assert isinstance(module, _Classifier)
+            weight, bias = module.head.weight.detach().numpy(), module.head.bias.detach().numpy()
+            head, tuned = replace(base, weight=weight, bias=bias), tuned_weights(module, "suffix")
+        head = replace(head, weight=head.weight / np.float32(temperature), bias=head.bias / np.float32(temperature))
+        return problem.backbone.save(folder, tuned, head, classes)

@@ -1,0 +1,97 @@
+"""The contract of a head: what turns a backbone's outputs into this task's targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.problem import Problem, Rows
+from headstart.types import Prediction, Reporter
+
+Outputs = NDArray[Any]  # (n, C) float logits, or (n,) objects holding texts
+
+
+@dataclass(frozen=True)
+class Difference:
+    """largest: in the unit of sentence. Above `noted` it is a warning, above `limit` the saved model is wrong."""
+
+    largest: float
+    noted: float
+    limit: float
+    sentence: str
+
+
+class Head(Protocol):
+    """A base is what stands before any tuning: a closed-form head, or the checkpoint's own."""
+
+    @property
+    def decision_metric(self) -> str:
+        """Name of the metric that decides on depth; lower is better."""
+
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
+        """How badly the untuned network fits these rows (lower is better), with the trials behind it."""
+
+    def fit_base(self, problem: Problem, rows: Rows, like: Any = None) -> tuple[Any, list[dict[str, Any]]]:
+        """Fit the new head on frozen features, and the trace of what was tried.
+
+        like: a base chosen before; its choices are kept and only the weights are fitted anew.
+        """
+
+    def describe_base(self, base: Any) -> str:
+        """A phrase for the summary."""
+
+    def base_outputs(self, problem: Problem, base: Any, rows: Rows, reporter: Reporter) -> Outputs:
+        """Outputs of the untuned network for these rows."""
+
+    def build(self, problem: Problem, base: Any) -> nn.Module:
+        """A trainable module on cached states, starting exactly from the base."""
+
+    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+        """Training loss of one batch."""
+
+    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+        """Development loss, cheap enough for every epoch."""
+
+    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+        """Outputs of a tuned module for these rows."""
+
+    def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
+        """One temperature by development log-loss; 1 where there are no probabilities."""
+
+    def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
+        """Outputs with the temperature applied."""
+
+    def differences(self, stock: Sequence[Prediction], ours: Sequence[Prediction]) -> Difference:
+        """How far the saved model's answers are from the tuned module's."""
+
+    def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(numerators, denominators) per row of the decision metric, lower is better."""
+
+    def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
+        """Outputs as the user sees them."""
+
+    def save(
+        self,
+        problem: Problem,
+        base: Any,
+        module: nn.Module | None,
+        temperature: float,
+        folder: Path,
+        classes: Sequence[str],
+    ) -> str:
+        """Write the standard checkpoint; return its layout."""
+
+
+def tuned_weights(module: nn.Module, part: str) -> dict[str, torch.Tensor]:
+    """A submodule's weights under the names they have in the original model."""
+    found = {}
+    for name, value in module.get_submodule(part).state_dict().items():
+        found[name.removeprefix("graph_module.")] = value.detach().clone()
+    return found

@@ -1,0 +1,163 @@
+"""One option of the linear head's search: what it is, how it scores, and its final fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.data.folds import grouped_folds
+from headstart.heads.logistic import LogisticPath, logistic_fit, logistic_path
+from headstart.heads.normalise import Normalisation, fold_back, l2_rows, standardise
+from headstart.heads.ridge import RidgePath, ridge_fit, ridge_path
+from headstart.metrics.calibration import fold_temperature, logits_log_loss
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.integer]
+Features = Mapping[str, npt.NDArray[np.floating]]
+
+NEAR_TIE = 1e-3
+"""Nats of log-loss below which the simpler option is taken."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One cell of the search."""
+
+    feature: str
+    normalisation: Normalisation
+    kind: str  # "ridge" or "logistic"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An option with its best penalty, its held-out log-loss (nats), and how that was measured."""
+
+    option: Option
+    penalty: float
+    temperature: float
+    score: float
+    scored_by: str  # "leave-one-out" or "3 folds"
+    seconds: float
+    path: LogisticPath | None = field(default=None, repr=False, compare=False)
+
+    def row(self, chosen: bool) -> dict[str, Any]:
+        """The line for log.jsonl."""
+        return {
+            "feature": self.option.feature,
+            "normalisation": self.option.normalisation,
+            "kind": self.option.kind,
+            "penalty": self.penalty,
+            "temperature": self.temperature,
+            "score": self.score,
+            "scored_by": self.scored_by,
+            "seconds": self.seconds,
+            "chosen": chosen,
+        }
+
+    def description(self) -> str:
+        """One phrase for the summary."""
+        heat = f", temperature {self.temperature:.3g}" if self.option.kind == "ridge" else ""
+        how = f"{self.option.kind} on {self.option.normalisation} '{self.option.feature}' features"
+        return f"{how}, penalty {self.penalty:.3g}{heat}, {self.scored_by} log-loss {self.score:.3f}"
+
+
+def try_ridge(option: Option, features: Features, labels: Ints, n_classes: int, groups: Ints) -> Trial:
+    """Best of 25 penalties by exact leave-one-out (-group-out) log-loss after one temperature each."""
+    started = time.perf_counter()
+    path = _ridge(option, features, labels, n_classes, groups, None)
+    tried: dict[int, tuple[float, float]] = {}
+    for index in range(0, len(path.lambdas), 3):  # the score is smooth in ln(lambda): every third, then around the best
+        tried[index] = _temper(path.leave_one_out(index), labels)
+    centre = min(tried, key=lambda i: tried[i])
+    for index in range(max(centre - 2, 0), min(centre + 3, len(path.lambdas))):
+        if index not in tried:
+            tried[index] = _temper(path.leave_one_out(index), labels)
+    best = min(tried, key=lambda i: tried[i])
+    score, temperature = tried[best]
+    seconds = time.perf_counter() - started
+    return Trial(option, float(path.lambdas[best]), temperature, score, "leave-one-out", seconds)
+
+
+def try_ridge_on_folds(
+    trial: Trial, features: Features, labels: Ints, n_classes: int, groups: Ints, seed: int, n_folds: int
+) -> Trial:
+    """The same ridge on the folds that the logistic path uses: leave-one-out would flatter it."""
+    started = time.perf_counter()
+    rows = _normalised(trial.option, features)[0]
+    folds = grouped_folds(labels, groups, n_folds, seed)
+    onehot = np.eye(n_classes)[labels]
+    logits = np.empty((len(rows), n_classes))
+    for fold in np.unique(folds):
+        out = folds == fold
+        weight, bias = ridge_fit(rows[~out], onehot[~out], trial.penalty)
+        logits[out] = rows[out] @ weight.T + bias
+    score, temperature = _temper(logits, labels)
+    seconds = time.perf_counter() - started
+    return Trial(trial.option, trial.penalty, temperature, score, f"{folds.max() + 1} folds", seconds)
+
+
+def try_logistic(
+    option: Option, features: Features, labels: Ints, n_classes: int, groups: Ints, seed: int, n_folds: int
+) -> Trial:
+    """The logistic path on one feature set; the trial keeps the fit."""
+    started = time.perf_counter()
+    folds = grouped_folds(labels, groups, n_folds, seed)
+    path = logistic_path(_unit_length(option, features), labels, n_classes, None, folds)
+    score, seconds = float(path.fold_log_loss.min()), time.perf_counter() - started
+    return Trial(option, path.penalty, 1.0, score, f"{folds.max() + 1} folds", seconds, path)
+
+
+def fit_trial(
+    trial: Trial, features: Features, labels: Ints, n_classes: int, groups: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Weight (C, D), bias (C,) of the fit to all rows, for raw or l2 features, and held-out logits (N, C)."""
+    if trial.path is not None:
+        return trial.path.weight, trial.path.bias, trial.path.fold_logits
+    path = _ridge(trial.option, features, labels, n_classes, groups, np.array([trial.penalty]))
+    weight, bias = path.weights(0)
+    _, mean, factor = _normalised(trial.option, features)
+    weight, bias = fold_back(weight, bias, mean, factor)
+    return weight / trial.temperature, bias / trial.temperature, path.leave_one_out(0) / trial.temperature
+
+
+def refit(
+    option: Option, penalty: float, temperature: float, features: Features, labels: Ints, n_classes: int
+) -> tuple[Floats, Floats]:
+    """Weight (C, D) and bias (C,) of an option chosen before, fitted to other rows."""
+    if option.kind == "logistic":
+        weight, bias = logistic_fit(_unit_length(option, features), labels, n_classes, penalty)
+    else:
+        rows, mean, factor = _normalised(option, features)
+        weight, bias = fold_back(*ridge_fit(rows, np.eye(n_classes)[labels], penalty), mean, factor)
+    return weight / temperature, bias / temperature
+
+
+def _ridge(
+    option: Option, features: Features, labels: Ints, n_classes: int, groups: Ints, lambdas: Floats | None
+) -> RidgePath:
+    rows = _normalised(option, features)[0]
+    single = int(groups.max()) + 1 == len(groups)
+    return ridge_path(rows, np.eye(n_classes)[labels], lambdas, None if single else groups)
+
+
+def _normalised(option: Option, features: Features) -> tuple[Floats, Floats, Floats]:
+    """Rows as the fit sees them, with the mean and factor to fold back (0 and 1 unless standardised)."""
+    if option.normalisation == "standardised":
+        return standardise(features[option.feature])
+    rows = np.asarray(_unit_length(option, features), dtype=np.float64)
+    return rows, np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+
+
+def _unit_length(option: Option, features: Features) -> npt.NDArray[np.floating]:
+    rows = features[option.feature]
+    return l2_rows(rows) if option.normalisation == "l2" else rows
+
+
+def _temper(logits: Floats, labels: Ints) -> tuple[float, float]:
+    temperature = fold_temperature(logits, labels)
+    return logits_log_loss(logits / temperature, labels), temperature

@@ -1,0 +1,166 @@
+"""The head of tasks whose targets are texts, for encoder-decoders: the checkpoint's own decoder, untouched or tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.heads.head import Difference, Outputs, tuned_weights
+from headstart.metrics.speech import row_errors
+from headstart.problem import Problem, Rows
+from headstart.types import Prediction, Reporter
+
+IGNORED_LABEL = -100
+GENERATE_BATCH = 16
+
+
+class Generator(Protocol):
+    """What an encoder-decoder backbone adds to the common contract."""
+
+    def token_ids(self, text: str) -> list[int]:
+        """Target tokens with the decoder's prompt and end token."""
+
+    def generate(self, states: torch.Tensor, decoder: nn.Module | None = None) -> list[str]:
+        """Texts from encoder states."""
+
+    def limit_generation(self, tokens: int) -> None:
+        """Longest text to generate, kept in the saved model."""
+
+
+@dataclass(frozen=True)
+class Seq2SeqHead:
+    """Teacher forcing for training, greedy generation for scoring, word error rate for decisions."""
+
+    decision_metric: str = "wer"
+
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
+        """Word error rate of the untouched model."""
+        outputs = self.base_outputs(problem, None, rows, reporter)
+        errors, words = self.row_scores(problem, outputs, rows)
+        return float(errors.sum() / max(1, words.sum())), []
+
+    def fit_base(self, problem: Problem, rows: Rows, like: None = None) -> tuple[None, list[dict[str, Any]]]:
+        """Nothing to fit: the vocabulary is the checkpoint's."""
+        del problem, rows, like
+        return None, []
+
+    def describe_base(self, base: None) -> str:
+        del base
+        return "untouched model"
+
+    def base_outputs(self, problem: Problem, base: None, rows: Rows, reporter: Reporter) -> Outputs:
+        del base
+        self._limit_generation(problem)
+        known: dict[int, str] = problem.memo.setdefault("untouched", {})
+        missing = np.array([r for r in rows if int(r) not in known], dtype=np.int64)
+        if len(missing):
+            known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
+        return np.array([known[int(r)] for r in rows], dtype=object)
+
+    def _limit_generation(self, problem: Problem) -> None:
+        """Twice the longest development target and a little more, once per problem."""
+        if "generation_limit" not in problem.memo:
+            targets = {e.target or "" for e in problem.dataset.examples if e.split != "test"}
+            longest = max(len(cast(Generator, problem.backbone).token_ids(t)) for t in targets)
+            problem.memo["generation_limit"] = 2 * longest + 16
+            cast(Generator, problem.backbone).limit_generation(2 * longest + 16)
+
+    def build(self, problem: Problem, base: None) -> nn.Module:
+        del base
+        return problem.backbone.suffix()
+
+    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+        del rng
+        inputs, labels = self._teacher_forcing(problem, rows)
+        state = problem.backbone.batch_state(problem.features.states(rows))
+        # only positions with a target reach the loss, as (positions, vocabulary)
+        logits = module(*state, inputs)  # (B, T, V)
+        return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
+
+    def _teacher_forcing(self, problem: Problem, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T) decoder inputs, and the same shifted left as labels with pads ignored."""
+        memo: dict[int, list[int]] = problem.memo.setdefault("token_ids", {})
+        backbone = cast(Generator, problem.backbone)
+        for row in rows:
+            if int(row) not in memo:
+                memo[int(row)] = backbone.token_ids(problem.dataset.examples[row].target or "")
+        sequences = [memo[int(r)] for r in rows]
+        longest = max(len(s) for s in sequences) - 1
+        inputs = torch.full((len(sequences), longest), sequences[0][-1])
+        labels = torch.full((len(sequences), longest), IGNORED_LABEL)
+        for i, tokens in enumerate(sequences):
+            inputs[i, : len(tokens) - 1] = torch.tensor(tokens[:-1])
+            labels[i, : len(tokens) - 1] = torch.tensor(tokens[1:])
+        # the prompt's first token after the start is given at decoding, not predicted
+        labels[:, 0] = IGNORED_LABEL
+        return inputs, labels
+
+    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+        module.eval()
+        rng = np.random.default_rng(0)
+        with torch.inference_mode():
+            losses = [
+                float(self.step_loss(problem, module, rows[i : i + GENERATE_BATCH], rng))
+                for i in range(0, len(rows), GENERATE_BATCH)
+            ]
+        return float(np.mean(losses))
+
+    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+        return np.array(self._generate(problem, module, rows, reporter, "Tuned model"), dtype=object)
+
+    def _generate(
+        self, problem: Problem, module: nn.Module | None, rows: Rows, reporter: Reporter, what: str
+    ) -> list[str]:
+        """Texts for these rows, batched by target length: a batch decodes until its longest text ends."""
+        order = np.argsort([len(t) for t in problem.targets(rows)], kind="stable")
+        texts = [""] * len(rows)
+        starts = range(0, len(rows), GENERATE_BATCH)
+        for start in reporter.track(starts, f"{what}: decoding", len(starts)):
+            part = order[start : start + GENERATE_BATCH]
+            (states,) = problem.backbone.batch_state(problem.features.states(rows[part]))
+            for position, text in zip(part, cast(Generator, problem.backbone).generate(states, module)):
+                texts[position] = text
+        return texts
+
+    def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
+        del problem, outputs, rows
+        return 1.0
+
+    def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
+        del temperature
+        return outputs
+
+    def differences(self, stock: Sequence[Prediction], ours: Sequence[Prediction]) -> Difference:
+        share = float(np.mean([a.text != b.text for a, b in zip(stock, ours)]))
+        equal = round((1 - share) * len(ours))
+        # a near tie between two tokens may fall otherwise in another engine; half of the rows is no tie
+        return Difference(share, 0.5, 0.5, f"{equal} of {len(ours)} texts are equal after saving and loading")
+
+    def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+        pairs = [row_errors(target, text) for target, text in zip(problem.targets(rows), outputs)]
+        errors, words = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+        return errors, words
+
+    def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
+        examples = [problem.dataset.examples[r] for r in rows]
+        return [Prediction(e.id, e.target, text=str(text)) for e, text in zip(examples, outputs)]
+
+    def save(
+        self,
+        problem: Problem,
+        base: None,
+        module: nn.Module | None,
+        temperature: float,
+        folder: Path,
+        classes: Sequence[str],
+    ) -> str:
+        del base, temperature
+        tuned = tuned_weights(module, "decoder") if module is not None else {}
+        return problem.backbone.save(folder, {f"decoder.{k}": v for k, v in tuned.items()}, None, classes)

@@ -1,0 +1,99 @@
+"""The README.md of a saved model: what it is, what it was trained on, how good it is, how to load it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart.run_dir import write_atomically
+
+_LOADERS = {
+    "timm_images.py": """\
+import json, timm, torch
+from PIL import Image
+
+model = timm.create_model("local-dir:.", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+labels = json.load(open("config.json"))["label_names"]
+with torch.inference_mode():
+    chances = model(transform(Image.open("photo.jpg").convert("RGB")).unsqueeze(0)).softmax(-1)[0]
+print(labels[int(chances.argmax())], float(chances.max()))""",
+    "transformers_texts.py:native": """\
+from transformers import pipeline
+
+print(pipeline("text-classification", model=".")("a text"))""",
+    "transformers_texts.py:portable": """\
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer, encoder = AutoTokenizer.from_pretrained("."), AutoModel.from_pretrained(".").eval()
+dense = load_file("{dense}/model.safetensors")
+tokens = tokenizer(["a text"], padding=True, truncation=True, return_tensors="pt")
+keep = tokens["attention_mask"].unsqueeze(-1)
+with torch.inference_mode():
+    pooled = (encoder(**tokens).last_hidden_state * keep).sum(1) / keep.sum(1){normalise}
+chances = (pooled @ dense["linear.weight"].T + dense["linear.bias"]).softmax(-1)[0]
+print(encoder.config.id2label[int(chances.argmax())], float(chances.max()))""",
+    "whisper_recordings.py": """\
+import soundfile, soxr
+from transformers import pipeline
+
+samples, rate = soundfile.read("call.wav", dtype="float32", always_2d=True)
+samples = soxr.resample(samples.mean(1), rate, 16_000)
+print(pipeline("automatic-speech-recognition", model=".")({"raw": samples, "sampling_rate": 16_000})["text"])""",
+}
+
+
+def write_model_card(result: dict[str, Any], folder: Path, script: str) -> None:
+    """Write README.md with the YAML header that model hubs read."""
+    model, data, artifact = result["model"], result["data"], result["artifact"]
+    split = result["headline_split"]
+    metric = result["headline_metric"]
+    score = result["metrics"][split][metric]
+    header = {
+        "license": str(model["licence"]).lower(),
+        "library_name": artifact["format"],
+        "pipeline_tag": "automatic-speech-recognition" if metric == "wer" else result["task"],
+        "base_model": model["id"],
+        "metrics": [metric],
+        "tags": ["headstart", "transfer-learning"],
+    }
+    yaml = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in header.items())
+    classes = ", ".join(f"{name} ({count})" for name, count in list(data["classes"].items())[:30])
+    lines = [
+        f"# {result['task']} model, tuned from {model['id']}",
+        "",
+        f"Tuned by headstart {result['headstart_version']} on {result['created'][:10]}; depth: "
+        f"{result['depth']['chosen']} ({result['depth']['why']}).",
+        "",
+        "## How good it is",
+        "",
+        f"{metric} {score['value']:.4f} (95% interval {score['low']:.4f} to {score['high']:.4f}, "
+        f"{score['n']} independent groups of rows, {split.replace('_', '-')}). {result['headline_note'].capitalize()}.",
+        "",
+        "## What it was trained on",
+        "",
+        f"- {data['used']} rows (fingerprint `{data['fingerprint']}`); {data['split']['train']} for training, "
+        f"{data['split']['test']} for testing; {data['quarantined']} not used.",
+        *([f"- Classes: {classes}."] if classes else []),
+        f"- Starting point: {model['id']} ({model['architecture']}), pretrained on {model['source_domain']}, licence "
+        f"{model['licence']}. The licence of your data may bind this model too.",
+        "",
+        "## How to load it, in this folder",
+        "",
+        f"```python\n{_loader(folder, script, artifact['layout'])}\n```",
+        "",
+    ]
+    write_atomically(folder / "README.md", f"---\n{yaml}---\n\n" + "\n".join(lines))
+
+
+def _loader(folder: Path, script: str, layout: str) -> str:
+    text = _LOADERS.get(script) or _LOADERS[f"{script}:{layout}"]
+    if "{dense}" not in text:
+        return text
+    modules = json.loads((folder / "modules.json").read_text())
+    unit_length = any(m["type"].endswith("Normalize") for m in modules)
+    normalise = "\n    pooled = torch.nn.functional.normalize(pooled)" if unit_length else ""
+    return text.replace("{dense}", modules[-1]["path"]).replace("{normalise}", normalise)

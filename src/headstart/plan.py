@@ -1,0 +1,79 @@
+"""What a run will do, in units of work. A saved plan replayed gives the same decisions and numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from headstart.errors import MachineError, SettingError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units of work, filled in as they are decided; None means not decided yet.
+
+    select_rows: rows that score each candidate. views: cached variants of each input.
+    tune_folds: folds on which the tuned rung is compared with the one before; 0 leaves it out.
+    epochs: passes over the training rows in each training. control_labels: labels of the random-weight control.
+    """
+
+    model: str | None = None
+    engine: str | None = None
+    select_rows: int = 600
+    views: tuple[str, ...] | None = None
+    tune_folds: int | None = None
+    epochs: int | None = None
+    control_labels: int | None = None
+    seed: int = 0
+
+    def with_(self, **changes: object) -> Plan:
+        """A copy with some fields decided."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def save(self, file: Path) -> None:
+        """Write as JSON."""
+        try:
+            file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise MachineError(f"{file} cannot be written: {error.strerror}. Free some disk space.") from error
+
+
+def load_plan(file: Path) -> Plan:
+    """Read a plan.
+
+    Raises SettingError for a missing file, broken JSON, an unknown field, or a value of the wrong kind.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingError(f"There is no plan {file}. Give the plan.json of an earlier run.") from error
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{file} is not a plan: {str(error)[:100]}. Give the plan.json of an earlier run."
+        ) from error
+    if not isinstance(content, dict):
+        raise SettingError(f"{file} is not a plan: it holds no JSON object. Give the plan.json of an earlier run.")
+    for name, value in content.items():
+        _check_field(file, name, value)
+    views = content.get("views")
+    return Plan(**{**content, "views": tuple(views) if views else None})
+
+
+def _check_field(file: Path, name: str, value: object) -> None:
+    default = {f.name: f.default for f in fields(Plan)}
+    if name not in default:
+        close = get_close_matches(name, default, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" Fields: {', '.join(default)}."
+        raise SettingError(f"{file} has the unknown field {name!r}.{hint}")
+    if value is None and default[name] is None:
+        return
+    if name == "views":
+        fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
+    elif name in ("model", "engine"):
+        fits, wanted = isinstance(value, str), "a name"
+    else:
+        fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "a whole number from 0"
+    if not fits:
+        raise SettingError(f"{file} has {name} = {value!r}; give {wanted}.")

@@ -1,0 +1,41 @@
+"""One task on one data set with one backbone: what heads, stages and controls work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones.backbone import Backbone
+from headstart.features import Features
+from headstart.types import Dataset
+
+Rows = NDArray[np.int64]
+
+
+@dataclass
+class Problem:
+    """Rows everywhere are positions in dataset.examples.
+
+    labels: (N,) class indices (zeros where targets are texts). groups: (N,) group indices.
+    features: cached outputs of the backbone's prefix for all of dataset.examples that were extracted.
+    memo: results that do not depend on training, kept between calls (an untouched model's outputs).
+    """
+
+    dataset: Dataset
+    backbone: Backbone
+    features: Features
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    seed: int
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.dataset.classes)
+
+    def targets(self, rows: Rows) -> list[str]:
+        """Target names or texts of these rows."""
+        return [self.dataset.examples[r].target or "" for r in rows]

@@ -1,0 +1,1 @@
+"""Run a frozen module as fast as this machine can."""

@@ -1,0 +1,33 @@
+"""What an engine is: a frozen module ready to run on numpy batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Batch = Mapping[str, NDArray[np.generic]]
+Run = Callable[[Batch], list[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """run: one batch of named arrays -> the module's outputs in order. why: the measurement behind the choice.
+
+    examples_per_second, torch_examples_per_second: from the micro-benchmark; NaN where torch was not timed.
+    """
+
+    name: str
+    version: str
+    device: str
+    run: Run
+    why: str
+    examples_per_second: float
+    torch_examples_per_second: float
+
+    @property
+    def key(self) -> str:
+        """Part of the feature cache's key: another engine may round differently."""
+        return f"{self.name}-{self.version}-f32"

@@ -1,0 +1,69 @@
+"""What the user asked for: one frozen record, saved resolved in result.json."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import SettingError
+
+DEPTHS = ("auto", "head", "block")
+ENGINES = ("auto", "openvino", "torch")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `fit`; the same words on the command line, in Python and in result.json.
+
+    depth: "auto" lets development data decide, "head" stops at the new head, "block" keeps the tuned rung.
+    budget_seconds: wall-clock limit from the start of the process, downloads excluded.
+    """
+
+    data: str
+    task: str | None = None
+    model: str = "auto"
+    budget_seconds: float = 600.0
+    out: str | None = None
+    test: str | None = None
+    test_size: float = 0.2
+    seed: int = 0
+    depth: str = "auto"
+    input_column: str | None = None
+    target_column: str | None = None
+    group_column: str | None = None
+    engine: str = "auto"
+    plan: str | None = None
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.depth not in DEPTHS:
+            raise SettingError(f"depth is {self.depth!r}; choose one of {', '.join(DEPTHS)}.")
+        if not 0.05 <= self.test_size <= 0.5:
+            raise SettingError(f"test_size is {self.test_size}; give a share between 0.05 and 0.5.")
+        if not 5 <= self.budget_seconds < float("inf"):
+            raise SettingError(f"budget is {self.budget_seconds:g} s; give at least 5 s, for example 5m.")
+        if self.engine not in ENGINES:
+            raise SettingError(f"engine is {self.engine!r}; choose one of {', '.join(ENGINES)}.")
+        if self.seed < 0:
+            raise SettingError(f"seed is {self.seed}; give a whole number from 0.")
+        if self.out is not None and Path(self.out).exists() and not Path(self.out).is_dir():
+            raise SettingError(f"out is {self.out}, which is a file. Name a folder that does not exist yet.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def parse_budget(text: str | float) -> float:
+    """Turn "90", "90s", "5m" or "1.5h" into seconds.
+
+    Raises SettingError for anything else.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(text).lower())
+    if match is None:
+        raise SettingError(f"budget is {text!r}; write a number with s, m or h, for example 90s, 5m or 1h.")
+    return float(match.group(1)) * _UNITS[match.group(2) or "s"]

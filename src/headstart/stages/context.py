@@ -1,0 +1,74 @@
+"""What every stage is given: the settings, the plan so far, the clock, the run folder and the reporter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.budget import Clock
+from headstart.data.split import Split
+from headstart.plan import Plan
+from headstart.run_dir import RunDir
+from headstart.settings import Settings
+from headstart.tasks.task import Task
+from headstart.types import Dataset, Interval, Reporter
+
+CONTROL_SHARE = 0.15  # of the budget, for baselines and controls together
+CONTROL_LABELS = 1000  # at most: enough to see whether pretraining matters
+
+
+@dataclass
+class Context:
+    """plan is replaced as decisions are made; warnings end up in the report;
+    reserve_seconds is what the stages after tuning need.
+    """
+
+    settings: Settings
+    task: Task
+    dataset: Dataset
+    split: Split
+    plan: Plan
+    clock: Clock
+    run: RunDir
+    reporter: Reporter
+    cache_dir: Path
+    warnings: list[str] = field(default_factory=list)
+    reserve_seconds: float = 0.0
+
+    def rng(self, offset: int = 0) -> np.random.Generator:
+        """A fresh generator from the run's one seed."""
+        return np.random.default_rng([self.settings.seed, offset])
+
+
+@dataclass
+class Rung:
+    """A depth of tuning that was tried.
+
+    outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better.
+    """
+
+    name: str
+    description: str
+    score: Interval
+    outputs: Any
+    rows: Any
+    seconds: float
+    difference: Interval | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
+    chosen: bool = False
+
+    def to_json(self, metric: str) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "description": self.description,
+            "metric": metric,
+            "lower_is_better": True,
+            "score": self.score.to_json(),
+            "difference": self.difference.to_json() if self.difference else None,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "chosen": self.chosen,
+        }

@@ -1,0 +1,231 @@
+"""Evaluate: save the model, score the saved artifact on rows it never saw, and measure what transfer bought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from headstart.artifact import (
+    Saved,
+    golden_rows,
+    own_predictions,
+    save_model,
+    stock_predictions,
+)
+from headstart.errors import HeadstartError, RunError
+from headstart.metrics.intervals import paired_difference
+from headstart.problem import Rows
+from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
+from headstart.stages.finetune import Tuned
+from headstart.stages.replace_head import Replaced
+from headstart.stages.select import Selected
+from headstart.tasks.task import Control, ControlSetup, Scores
+from headstart.types import Interval, Prediction, Silent
+
+MIN_CONTROL_LABELS = 50
+
+
+@dataclass
+class Evaluated:
+    """split: "test" or "cross_validation". scores of the shipped model; evidence as result.json holds it."""
+
+    saved: Saved
+    split: str
+    scores: Scores
+    predictions: list[Prediction]
+    note: str
+    check: str
+    temperature: float
+    test_exposures: int
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> Evaluated:
+    """Save, run the saved model by its stock loader, score, compare with baselines.
+
+    Raises RunError where the saved model answers differently from the one that was tuned.
+    """
+    head, problem, rung = context.task.head, selected.problem, tuned.chosen
+    temperature = head.calibrate(problem, rung.outputs, rung.rows)
+    saved = save_model(problem, context.task, replaced.final, tuned.module, temperature, context.run.model)
+    context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
+    golden = golden_rows(context.split.dev)
+    examples = [context.dataset.examples[r] for r in (*golden, *context.split.test)]
+    stock = stock_predictions(saved, examples, context.reporter)
+    check = _check_golden(context, selected, replaced, tuned, golden, stock[: len(golden)], temperature)
+    groups = problem.groups
+    if len(context.split.test):
+        split, rows, predictions = "test", context.split.test, stock[len(golden) :]
+        note = (
+            f"computed from the saved model, loaded by {problem.backbone.source.library} in a process without headstart"
+        )
+    else:
+        split, rows = "cross_validation", np.asarray(rung.rows)
+        predictions = own_predictions(problem, context.task, rung.outputs, rows, temperature)
+        note = (
+            f"{context.split.n_folds}-fold cross-validation; the head is chosen anew in each fold, the depth was "
+            "chosen on the same folds; the shipped model is trained on all rows"
+        )
+    scores = context.task.score(predictions, groups[rows], context.rng(4))
+    found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
+    found.evidence = _evidence(context, selected, tuned, found, rows)
+    return found
+
+
+def _check_golden(
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    tuned: Tuned,
+    golden: Rows,
+    stock: list[Prediction],
+    temperature: float,
+) -> str:
+    """Compare the saved model's answers with the tuned module's on a few development rows."""
+    head, problem = context.task.head, selected.problem
+    if tuned.module is not None:
+        outputs = head.outputs(problem, tuned.module, golden, Silent())
+    else:
+        outputs = head.base_outputs(problem, replaced.final, golden, Silent())
+    ours = own_predictions(problem, context.task, outputs, golden, temperature)
+    found = head.differences(stock, ours)
+    context.run.log("golden", rows=len(golden), largest_difference=found.largest)
+    if found.largest > found.limit:
+        raise RunError(
+            f"The saved model in {context.run.model} answers differently from the tuned one ({found.sentence}). "
+            "Do not use it, and report this fault."
+        )
+    if found.largest > found.noted:
+        context.warnings.append(f"After saving, {found.sentence}.")
+    return found.sentence
+
+
+def _evidence(context: Context, selected: Selected, tuned: Tuned, found: Evaluated, rows: Rows) -> dict[str, Any]:
+    """Naive baseline and control, each with the paired gain of ours over it."""
+    evidence: dict[str, Any] = {"naive": None, "control": None, "verdict": None, "sentence": ""}
+    train, test = (context.split.dev, rows) if found.split == "test" else _first_fold(context)
+    try:
+        evidence["naive"] = _naive(context, found, rows)
+        evidence["control"] = _control(context, selected, tuned, found, train, test)
+    except KeyboardInterrupt:
+        context.warnings.append("Interrupted during the controls; they are incomplete.")
+    except HeadstartError as error:
+        context.warnings.append(f"A control could not be run: {error}")
+    _verdict(context, evidence)
+    return evidence
+
+
+def _first_fold(context: Context) -> tuple[Rows, Rows]:
+    split = context.split
+    return split.dev[split.folds != 0], split.dev[split.folds == 0]
+
+
+def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | None:
+    task, examples, split = context.task, context.dataset.examples, context.split
+    if task.naive is None:
+        return None
+    folds = (
+        [(split.dev, rows)]
+        if found.split == "test"
+        else [(split.dev[split.folds != f], split.dev[split.folds == f]) for f in range(split.n_folds)]
+    )
+    predictions: dict[str, Prediction] = {}
+    for train, test in folds:
+        made = task.naive(
+            [examples[r] for r in train], [examples[r] for r in test], context.dataset.classes, context.settings.seed
+        )
+        predictions |= {str(r): p for r, p in zip(test, made)}
+    ordered = [predictions[str(r)] for r in rows]
+    groups = selected_groups(context, rows)
+    scores = task.score(ordered, groups, context.rng(5))
+    return {
+        "name": task.naive_name,
+        "metrics": _as_json(scores),
+        "gain": gain(context, found.scores, scores, groups).to_json(),
+    }
+
+
+def _control(
+    context: Context, selected: Selected, tuned: Tuned, found: Evaluated, train: Rows, test: Rows
+) -> dict[str, Any] | None:
+    labels = context.plan.control_labels
+    if labels is None:
+        labels = _affordable_labels(context, selected, len(test))
+        context.plan = context.plan.with_(control_labels=labels)
+    if labels == 0:
+        context.warnings.append("The control did not fit the budget.")
+        return None
+    setup = ControlSetup(selected.extractor, labels, context.task.control_test_rows, context.reporter)
+    control = context.task.control(selected.problem, train, test, setup)
+    groups = selected_groups(context, control.rows)
+    theirs = context.task.score(control.predictions, groups, context.rng(6))
+    ours = (
+        context.task.score(control.transfer, groups, context.rng(6)) if control.transfer is not None else found.scores
+    )
+    return {
+        "name": control.name,
+        "metrics": _as_json(theirs),
+        "transfer_metrics": _as_json(ours) if control.transfer is not None else None,
+        "labels": control.labels or None,
+        "gain": gain(context, ours, theirs, groups).to_json(),
+        **_untouched_is_shipped(control, tuned),
+    }
+
+
+def _untouched_is_shipped(control: Control, tuned: Tuned) -> dict[str, Any]:
+    return {"shipped": True} if control.transfer is None and tuned.module is None else {}
+
+
+def _affordable_labels(context: Context, selected: Selected, n_test: int) -> int:
+    """Labels whose features fit the controls' share of the budget, beside those of the test rows."""
+    per_label, per_test = context.task.control_passes
+    if per_label == 0:
+        return CONTROL_LABELS
+    seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
+    passes = int(seconds * selected.extractor.rate) - per_test * min(n_test, context.task.control_test_rows)
+    labels = min(CONTROL_LABELS, len(context.split.dev), passes // per_label)
+    return labels if labels >= MIN_CONTROL_LABELS else 0
+
+
+def selected_groups(context: Context, rows: Rows) -> Any:
+    """Group index of each of these rows."""
+    _, codes = np.unique(np.array([context.dataset.examples[r].group for r in rows]), return_inverse=True)
+    return codes
+
+
+def gain(context: Context, ours: Scores, theirs: Scores, groups: Any) -> Interval:
+    """Paired 95% interval of the headline metric's improvement; positive means ours is better."""
+    better, worse = (theirs, ours) if context.task.lower_is_better else (ours, theirs)
+    return paired_difference(better.numerators, worse.numerators, ours.denominators, groups, context.rng(7), level=0.95)
+
+
+def _as_json(scores: Scores) -> dict[str, Any]:
+    return {name: value.to_json() for name, value in scores.metrics.items()}
+
+
+def _verdict(context: Context, evidence: dict[str, Any]) -> None:
+    """helped, no difference or hurt, by the control where there is one, else by the naive baseline."""
+    compared = evidence["control"] or evidence["naive"]
+    if compared is None:
+        return
+    value, low, high = (100 * compared["gain"][k] for k in ("value", "low", "high"))
+    against = compared["name"] if compared is evidence["control"] else evidence["naive"]["name"]
+    unit = context.task.headline_unit
+    if compared.get("shipped"):
+        evidence["verdict"] = "no difference"
+        evidence["sentence"] = "The untouched model is shipped: tuning did not pay on this data."
+        return
+    verdict = "helped" if low > 0 else "hurt" if high < 0 else "no difference"
+    words = {"helped": "Transfer helped", "hurt": "Transfer hurt", "no difference": "No clear difference"}[verdict]
+    labels = f" at {compared['labels']} labels" if compared.get("labels") else ""
+    sentence = f"{words}: {value:+.1f} {unit} over the {against}{labels} (95% interval {low:+.1f} to {high:+.1f})."
+    naive = evidence["naive"]
+    if naive and naive is not compared and not naive["gain"]["low"] > 0:
+        than = "does better" if naive["gain"]["high"] < 0 else "is about as good"
+        sentence += (
+            f" But the naive baseline ({naive['name']}) {than} on this data: consider it, or a larger model or budget."
+        )
+        verdict = "hurt" if naive["gain"]["high"] < 0 else "no difference"
+    evidence["verdict"], evidence["sentence"] = verdict, sentence

@@ -1,0 +1,72 @@
+"""Replace the head: extract the development rows' features once, then fit the new head on them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headstart.features import extract
+from headstart.metrics.intervals import interval
+from headstart.problem import Rows
+from headstart.stages.context import Context, Rung
+from headstart.stages.select import Selected
+
+
+@dataclass
+class Replaced:
+    """bases: the head fitted without each fold, for out-of-fold outputs; final: fitted on all development rows."""
+
+    final: Any
+    bases: list[Any]
+    seconds_per_output: float
+    rung: Rung
+
+
+def replace_head(context: Context, selected: Selected) -> Replaced:
+    """Fit the untuned head on each fold's complement and on everything."""
+    problem, head, split = selected.problem, context.task.head, context.split
+    begin = time.perf_counter()
+    examples = [context.dataset.examples[r] for r in split.dev]
+    extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
+    final, trace = head.fit_base(problem, split.dev)
+    for trial in trace:
+        context.run.log("head", **trial)
+    bases, outputs, rows = [], [], []
+    fitted_at = time.perf_counter()
+    # cross-validation scores the choice of head too, so that each fold chooses anew
+    like = None if split.method == "cross-validation" else final
+    for fold in used_folds(context):
+        base, _ = head.fit_base(problem, split.dev[split.folds != fold], like)
+        held: Rows = split.dev[split.folds == fold]
+        bases.append(base)
+        outputs.append(head.base_outputs(problem, base, held, context.reporter))
+        rows.append(held)
+    joined, all_rows = np.concatenate(outputs), np.concatenate(rows)
+    each = (time.perf_counter() - fitted_at) / len(all_rows)
+    rung = Rung(
+        context.task.rungs[0],
+        head.describe_base(final),
+        score_of(context, selected, joined, all_rows),
+        joined,
+        all_rows,
+        time.perf_counter() - begin,
+    )
+    context.run.log("rung", name=rung.name, score=rung.score.to_json(), rung_seconds=rung.seconds)
+    return Replaced(final, bases, each, rung)
+
+
+def used_folds(context: Context) -> list[int]:
+    """All folds; where every row's output is costly, only as many as score a steady estimate."""
+    folds = context.task.decision_folds or context.split.n_folds
+    return list(range(min(folds, context.split.n_folds)))
+
+
+def score_of(context: Context, selected: Selected, outputs: Any, rows: Rows) -> Any:
+    """The decision metric with its 95% interval, after calibration."""
+    head, problem = context.task.head, selected.problem
+    temperature = head.calibrate(problem, outputs, rows)
+    numerators, denominators = head.row_scores(problem, head.tempered(outputs, temperature), rows)
+    return interval(numerators, denominators, problem.groups[rows], context.rng(1))

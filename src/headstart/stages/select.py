@@ -1,0 +1,166 @@
+"""Select a pretrained model by measuring how well its untuned features fit this data."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from headstart import sources
+from headstart.backbones.load import load_backbone
+from headstart.data.folds import grouped_folds
+from headstart.data.split import group_indices, label_indices
+from headstart.errors import HeadstartError, MachineError, ModelError
+from headstart.features import Extractor, extract, features_of, open_extractor
+from headstart.problem import Problem, Rows
+from headstart.stages.context import Context
+from headstart.types import Candidate, ModelSource
+
+MAX_STATE_BYTES = 16 << 30
+EXTRACTION_SHARE = 0.4  # of the budget: a model whose features cost more than this is not considered
+
+
+@dataclass
+class Selected:
+    """The chosen backbone with its extractor, why it was chosen, and everything considered."""
+
+    extractor: Extractor
+    problem: Problem
+    candidates: list[Candidate]
+    why: str
+
+
+def select(context: Context) -> Selected:
+    """Score every candidate on the same development rows; the lowest score wins.
+
+    Raises ModelError where no candidate can be loaded.
+    """
+    found = candidates(context)
+    if len(found) == 1:
+        extractor, problem = _open(context, found[0])
+        why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
+        return Selected(extractor, problem, [Candidate(found[0])], why)
+    rows = _scoring_rows(context)
+    considered: list[Candidate] = []
+    best: tuple[float, Extractor, Problem] | None = None
+    for source in found:
+        candidate, opened = _measure(context, source, rows)
+        considered.append(candidate)
+        context.run.log(
+            "candidate", model=source.id, score=candidate.score, model_seconds=candidate.seconds, note=candidate.note
+        )
+        if candidate.score is not None and opened and (best is None or candidate.score < best[0]):
+            best = (candidate.score, *opened)
+    if best is None:
+        raise ModelError(
+            "None of the candidates could be used: " + "; ".join(f"{c.source.id}: {c.note}" for c in considered)
+        )
+    metric = context.task.head.decision_metric.replace("_", "-")
+    why = (
+        f"lowest {metric} of {len(considered)} candidates, {best[0]:.3f} with untuned features on {len(rows)} "
+        "development rows"
+    )
+    return Selected(best[1], best[2], considered, why)
+
+
+def candidates(context: Context) -> list[ModelSource]:
+    """The named model, or everything on this machine that fits the task; when nothing is here, the catalog's first."""
+    settings, task = context.settings, context.task
+    wanted = context.plan.model or (settings.model if settings.model != "auto" else None)
+    with context.clock.downloading():
+        if wanted:
+            source = sources.resolve(wanted, settings.offline, context.reporter)
+            if source.modality != task.modality:
+                fitting = ", ".join(e.id for e in sources.CATALOG.values() if task.name in e.tasks)
+                raise ModelError(
+                    f"{source.id} takes {source.modality} inputs, but the task is {task.name}. Models that fit: "
+                    f"{fitting}."
+                )
+            return [source]
+        fitting_ids = [e.id for e in sources.CATALOG.values() if task.name in e.tasks]
+        here = [s for s in sources.installed() if s.id in fitting_ids]
+        if here:
+            return here
+        if settings.offline or not fitting_ids:
+            raise ModelError(
+                f"No pretrained model for {task.name} is on this machine. Run `headstart models get "
+                f"{fitting_ids[0] if fitting_ids else 'ID'}` while online, or name a folder with --model."
+            )
+        return [sources.get(fitting_ids[0], context.reporter)]
+
+
+def _scoring_rows(context: Context) -> Rows:
+    """At most plan.select_rows development rows: whole groups, stratified by class."""
+    dev = context.split.dev
+    if len(dev) <= context.plan.select_rows:
+        return dev
+    labels, groups = label_indices(context.dataset)[dev], group_indices(context.dataset)[dev]
+    parts = grouped_folds(labels, groups, -(-len(dev) // context.plan.select_rows), context.settings.seed + 3)
+    return np.asarray(dev[parts == 0])
+
+
+def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
+    context.reporter.say(f"Loading {source.id}")
+    backbone = load_backbone(source)
+    sample = [context.dataset.examples[r] for r in context.split.dev[:8]]
+    engine = context.plan.engine or context.settings.engine
+    extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine)
+    _limit_states(context, extractor)
+    context.run.log(
+        "engine",
+        model=source.id,
+        engine=extractor.engine.name,
+        why=extractor.engine.why,
+        examples_per_second=extractor.engine.examples_per_second,
+        cut=extractor.prefix.cut,
+    )
+    features = features_of(extractor, context.dataset.examples, backbone.views[:1])
+    problem = Problem(
+        context.dataset,
+        backbone,
+        features,
+        label_indices(context.dataset),
+        group_indices(context.dataset),
+        context.settings.seed,
+    )
+    return extractor, problem
+
+
+def _limit_states(context: Context, extractor: Extractor) -> None:
+    """Cache the cut's states only where they fit; without pooled features there is nothing else to work with."""
+    context.cache_dir.mkdir(parents=True, exist_ok=True)
+    wanted = extractor.state_bytes * len(context.split.dev)
+    room = min(MAX_STATE_BYTES, shutil.disk_usage(context.cache_dir).free // 2)
+    if wanted <= room:
+        return
+    told = f"the cached states of {len(context.split.dev)} rows would take {wanted / 1e9:.1f} GB of {room / 1e9:.1f} GB"
+    if not extractor.backbone.features:
+        raise MachineError(f"{told.capitalize()}. Free some disk space, or use fewer rows.")
+    extractor.keep_state = False
+    context.run.log("states not cached", why=told)
+
+
+def _measure(context: Context, source: ModelSource, rows: Rows) -> tuple[Candidate, tuple[Extractor, Problem] | None]:
+    begin = time.perf_counter()
+    try:
+        extractor, problem = _open(context, source)
+        predicted = len(context.split.dev) / extractor.engine.examples_per_second
+        if predicted > EXTRACTION_SHARE * context.settings.budget_seconds and context.settings.model == "auto":
+            note = f"features of {len(context.split.dev)} rows would take about {predicted:.0f} s, too long here"
+            return Candidate(source, None, time.perf_counter() - begin, note), None
+        _extract_rows(context, extractor, rows, f"Features of {source.id}")
+        score, trace = context.task.head.candidate_score(problem, rows, context.reporter)
+        for trial in trace:
+            context.run.log("candidate head", model=source.id, **trial)
+    except HeadstartError as error:
+        return Candidate(source, None, time.perf_counter() - begin, str(error)), None
+    note = f"{extractor.rate:.0f} {problem.backbone.unit}s a second"
+    return replace(Candidate(source, score), seconds=time.perf_counter() - begin, note=note), (extractor, problem)
+
+
+def _extract_rows(context: Context, extractor: Extractor, rows: Sequence[int] | Rows, what: str) -> None:
+    examples = [context.dataset.examples[r] for r in rows]
+    extract(extractor, examples, extractor.backbone.views[:1], context.reporter, what)

@@ -1,0 +1,1 @@
+"""Files that also run where headstart is not installed."""

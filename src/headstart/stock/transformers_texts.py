@@ -1,0 +1,65 @@
+"""Classify texts with a saved folder, by transformers alone. Does not import headstart.
+
+A folder with modules.json is in sentence-transformers' layout (encoder, pooling, dense layer to the logits); any
+other is a stock sequence classifier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+BATCH = 32
+
+
+def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
+    """Tokenizer, a function from tokens to logits (B, C), and class names."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+    root = Path(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not (root / "modules.json").is_file():
+        classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
+        return tokenizer, lambda tokens: classifier(**tokens).logits, names
+    encoder = AutoModel.from_pretrained(folder).eval()
+    modules = json.loads((root / "modules.json").read_text(encoding="utf-8"))
+    dense = load_file(root / modules[-1]["path"] / "model.safetensors")
+    unit_length = any(module["type"].endswith("Normalize") for module in modules)
+
+    def logits(tokens: dict[str, Any]) -> Any:
+        states = encoder(**tokens).last_hidden_state  # (B, T, D)
+        keep = tokens["attention_mask"].unsqueeze(-1).float()
+        pooled = (states * keep).sum(1) / keep.sum(1)  # (B, D)
+        pooled = torch.nn.functional.normalize(pooled) if unit_length else pooled
+        return pooled @ dense["linear.weight"].T + dense["linear.bias"]  # (B, C)
+
+    return tokenizer, logits, [encoder.config.id2label[i] for i in range(len(dense["linear.bias"]))]
+
+
+def predict(
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], inputs: list[str]
+) -> Iterator[dict[str, Any]]:
+    """One {"probabilities": {class: p}} for each text, in order."""
+    import torch
+
+    tokenizer, logits, labels = loaded
+    order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))  # similar lengths together: less padding
+    rows: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(order), BATCH):
+        part = order[start : start + BATCH]
+        tokens = tokenizer([inputs[i] for i in part], padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            probabilities = logits(dict(tokens)).double().softmax(-1).tolist()
+        rows |= {i: {"probabilities": dict(zip(labels, row))} for i, row in zip(part, probabilities)}
+    yield from (rows[i] for i in range(len(inputs)))
+
+
+if __name__ == "__main__":
+    from driver import main  # type: ignore[import-not-found]
+
+    main(load, predict)

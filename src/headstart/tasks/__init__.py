@@ -1,0 +1,31 @@
+"""One file per task; this dict is how the rest finds them."""
+
+from __future__ import annotations
+
+from headstart.errors import DataError, SettingError
+from headstart.tasks import image_classification, speech_recognition, text_classification
+from headstart.tasks.task import Task
+
+TASKS: dict[str, Task] = {
+    "image-classification": image_classification.TASK,
+    "text-classification": text_classification.TASK,
+    "speech-recognition": speech_recognition.TASK,
+}
+
+
+def task_named(name: str) -> Task:
+    """The task of this name. Raises SettingError with the names there are."""
+    if name not in TASKS:
+        raise SettingError(f"task is {name!r}; choose one of {', '.join(TASKS)}.")
+    return TASKS[name]
+
+
+def task_for(modality: str, target_kind: str) -> Task:
+    """The task that fits such data. Raises DataError where none does."""
+    for task in TASKS.values():
+        if (task.modality, task.target_kind) == (modality, target_kind):
+            return task
+    raise DataError(
+        f"No task takes {modality} inputs with {target_kind} targets. Tasks: {', '.join(TASKS)}. "
+        "Name one with --task, or other columns with --input-column and --target-column."
+    )

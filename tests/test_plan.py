@@ -1,0 +1,60 @@
+"""A plan is saved and replayed exactly; a mistyped one is refused by field."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from headstart.errors import MachineError, SettingError
+from headstart.plan import Plan, load_plan
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan("m", "torch", 100, ("plain", "hflip"), 3, 8, 500, 7)])
+def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
+    plan.save(tmp_path / "plan.json")
+    assert load_plan(tmp_path / "plan.json") == plan
+
+
+def test_deciding_leaves_the_original_alone():
+    plan = Plan()
+    assert plan.with_(epochs=3).epochs == 3
+    assert plan.epochs is None
+
+
+def test_a_part_of_a_plan_is_enough(tmp_path):
+    (tmp_path / "p.json").write_text('{"epochs": 2}')
+    assert load_plan(tmp_path / "p.json") == Plan(epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"epoch": 3}, "unknown field 'epoch'. Did you mean 'epochs'"),
+        ({"zzz": 3}, "unknown field 'zzz'. Fields: model, engine"),
+        ({"epochs": "three"}, "epochs = 'three'; give a whole number from 0"),
+        ({"epochs": -1}, "epochs = -1"),
+        ({"tune_folds": True}, "tune_folds = True"),
+        ({"select_rows": None}, "select_rows = None"),
+        ({"views": "plain"}, "views = 'plain'; give a list of names"),
+        ({"model": 3}, "model = 3; give a name"),
+        ([1], "holds no JSON object"),
+    ],
+)
+def test_what_is_wrong_in_a_plan_is_named(tmp_path, content, message):
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(SettingError, match=message):
+        load_plan(tmp_path / "p.json")
+
+
+def test_no_plan_and_broken_json(tmp_path):
+    with pytest.raises(SettingError, match=r"no plan .*Give the plan\.json"):
+        load_plan(tmp_path / "gone.json")
+    for content in (b"{", b"\xff\xfe"):
+        (tmp_path / "p.json").write_bytes(content)
+        with pytest.raises(SettingError, match="is not a plan"):
+            load_plan(tmp_path / "p.json")
+    with pytest.raises(SettingError, match="is not a plan"):
+        load_plan(tmp_path)
+    with pytest.raises(MachineError, match="cannot be written"):
+        Plan().save(tmp_path / "no" / "folder")
