@@ -49,7 +49,7 @@ def image_result() -> dict[str, Any]:
             "seconds": 60.1,
             "chosen": True,
             "curve": [
-                {"epoch": e + 1, "train_loss": t, "dev_score": d}
+                {"epoch": e + 1, "train_loss": t, "dev_loss": d}
                 for e, (t, d) in enumerate(
                     zip([0.512, 0.431, 0.377, 0.331, 0.302, 0.288], [0.4105, 0.3812, 0.3624, 0.3519, 0.3551, 0.3603])
                 )
@@ -387,7 +387,7 @@ def speech_result() -> dict[str, Any]:
         if "difference" in rung:
             rung["difference"] = interval(-0.0277, -0.0391, -0.0160, 1200)
     for row, value in zip(result["depth"]["rungs"][1]["curve"], (0.0812, 0.0711, 0.0634, 0.0641, 0.0652, 0.0649)):
-        row["dev_score"] = value
+        row["dev_loss"] = value
     result["depth"]["why"] = "Tuning the last block lowers word error rate by 2.8 points."
     result["artifact"].update(format="transformers")
     return result
@@ -653,12 +653,12 @@ def test_most_confused_by_hand() -> None:
 
 
 def test_curve_marks_the_best_epoch_of_either_direction() -> None:
-    rows = [{"epoch": 1, "dev_score": 0.4}, {"epoch": 2, "dev_score": 0.2}, {"epoch": 3, "dev_score": 0.5}]
-    lower, higher = plots.curve(rows, "dev_score"), plots.curve(rows, "dev_score", lower_is_better=False)
+    rows = [{"epoch": 1, "dev_loss": 0.4}, {"epoch": 2, "dev_loss": 0.2}, {"epoch": 3, "dev_loss": 0.5}]
+    lower, higher = plots.curve(rows, "dev_loss"), plots.curve(rows, "dev_loss", lower_is_better=False)
     assert lower is not None
     assert higher is not None
     assert (lower.best, higher.best) == (1, 2)
-    assert plots.curve(rows[:1], "dev_score") is None
+    assert plots.curve(rows[:1], "dev_loss") is None
 
 
 def test_stages_fill_the_budget_in_order() -> None:

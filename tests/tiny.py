@@ -148,7 +148,6 @@ def speech_model(folder: Path) -> Path:
         begin_suppress_tokens=None,
     )
     model = WhisperForConditionalGeneration(config)
-    model.generation_config.max_length = 40
     model.generation_config.no_timestamps_token_id = plain
     model.generation_config.is_multilingual = False
     model.generation_config.suppress_tokens = []

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Item, Prefix
 from headstart.feature_store import FeatureStore, Record, stack
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine
+from headstart.runtime.openvino import version as openvino_version
 from headstart.types import Example, Reporter
 
 CHUNK_BYTES = 96 << 20  # encoded inputs held at once
@@ -60,7 +62,9 @@ def open_extractor(
     items = [backbone.encode(e, backbone.views[0]) for e in sample[:SAMPLE_EXAMPLES]]
     items = items[: max(1, backbone.batch_budget // max(backbone.length(i) for i in items))]
     batch = backbone.collate(items)
-    chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine)
+    named = f"{backbone.key}|{prefix.cut}|{openvino_version()}|{torch.__version__}"
+    kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
+    chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine, kept)
     states = chosen.run(batch)[prefix.output_names.index(prefix.state)]
     return Extractor(backbone, prefix, chosen, cache_dir / "features", states.nbytes // len(items))
 

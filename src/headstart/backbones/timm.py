@@ -115,7 +115,7 @@ class TimmBackbone:
         torch.manual_seed(seed)
         model = timm.create_model(self.source.architecture, pretrained=False)
         calibrate_batch_norm(model, torch.from_numpy(self.collate(sample)["image"]))
-        backbone = TimmBackbone(self.source, model, f"random-{seed}")
+        backbone = TimmBackbone(self.source, model, weights_digest(model.state_dict()))
         backbone.data_config, backbone.transform = self.data_config, self.transform
         return backbone
 

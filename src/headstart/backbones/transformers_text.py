@@ -141,7 +141,7 @@ class TextBackbone:
 
         torch.manual_seed(seed)
         model = AutoModel.from_config(self.model.config, attn_implementation="sdpa")
-        return TextBackbone(self.source, model, self.tokenizer, f"random-{seed}")
+        return TextBackbone(self.source, model, self.tokenizer, weights_digest(model.state_dict()))
 
     def save(
         self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]

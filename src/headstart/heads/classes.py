@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.heads.head import Difference, Outputs, tuned_weights
+from headstart.heads.head import CandidateScore, Difference, Outputs, tuned_weights
 from headstart.heads.linear import LinearHead, fit_linear_head, refit_linear_head
 from headstart.metrics.calibration import fold_temperature, softmax
 from headstart.problem import Problem, Rows
@@ -49,14 +49,14 @@ class ClassHead:
 
     decision_metric: str = "log_loss"
 
-    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """Leave-one-out log-loss of the best ridge head."""
         del reporter
-        head, _, trace = self._fit(problem, rows, kinds=("ridge",))
+        head, held_out, trace = self._fit(problem, rows, kinds=("ridge",))
         features = problem.features.pooled(head.feature, rows).astype(np.float64)
         labels = problem.labels[rows]
         published = {"log_me": log_me(features, labels), "h_score": h_score(features, labels)}
-        return head.loo_log_loss, [*trace, published]
+        return CandidateScore(*self.row_scores(problem, held_out, rows), [*trace, published])
 
     def fit_base(
         self, problem: Problem, rows: Rows, like: LinearHead | None = None

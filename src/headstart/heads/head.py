@@ -19,6 +19,20 @@ Outputs = NDArray[Any]  # (n, C) float logits, or (n,) objects holding texts
 
 
 @dataclass(frozen=True)
+class CandidateScore:
+    """The decision metric per row, numerators over denominators (lower is better), and what was tried."""
+
+    numerators: NDArray[Any]
+    denominators: NDArray[Any]
+    trace: list[dict[str, Any]]
+
+    @property
+    def value(self) -> float:
+        """The metric over all rows."""
+        return float(self.numerators.sum() / max(float(self.denominators.sum()), 1.0))
+
+
+@dataclass(frozen=True)
 class Difference:
     """largest: in the unit of sentence. Above `noted` it is a warning, above `limit` the saved model is wrong."""
 
@@ -35,8 +49,8 @@ class Head(Protocol):
     def decision_metric(self) -> str:
         """Name of the metric that decides on depth; lower is better."""
 
-    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
-        """How badly the untuned network fits these rows (lower is better), with the trials behind it."""
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
+        """How badly the untuned network fits these rows, and the trials behind that."""
 
     def fit_base(self, problem: Problem, rows: Rows, like: Any = None) -> tuple[Any, list[dict[str, Any]]]:
         """Fit the new head on frozen features, and the trace of what was tried.

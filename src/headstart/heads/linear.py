@@ -25,6 +25,9 @@ from headstart.metrics.calibration import fold_temperature
 
 __all__ = ["LinearHead", "fit_linear_head", "fold_temperature", "refit_linear_head"]
 
+SHORTLIST = 1.03
+"""The logistic path runs on feature sets whose ridge score is within this factor of the best (two at most)."""
+
 LOGISTIC_WORK = 4_000_000_000
 """Rows x dimensions x classes above which the logistic path (minutes) is skipped, and the trace says so."""
 
@@ -77,7 +80,7 @@ def fit_linear_head(
     allow_l2: whether unit length may be tried, for all feature sets or by name. kinds: "ridge", "logistic" or both.
 
     Ridge with its leave-one-out temperature ranks feature sets x normalisations; the logistic path runs on the best
-    two; ridge and logistic are then compared on the same folds. Differences below 0.001 nats go to the simpler one:
+    one or two; ridge and logistic are then compared on the same folds. Differences below 0.001 nats go to the simpler:
     ridge before logistic, earlier feature sets first, raw before standardised before l2.
     Raises DataError for features that do not fit the labels, and with fewer than two rows or groups.
     """

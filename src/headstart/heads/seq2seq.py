@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.heads.head import Difference, Outputs, tuned_weights
+from headstart.heads.head import CandidateScore, Difference, Outputs, tuned_weights
 from headstart.metrics.speech import row_errors
 from headstart.problem import Problem, Rows
 from headstart.types import Prediction, Reporter
@@ -30,9 +30,6 @@ class Generator(Protocol):
     def generate(self, states: torch.Tensor, decoder: nn.Module | None = None) -> list[str]:
         """Texts from encoder states."""
 
-    def limit_generation(self, tokens: int) -> None:
-        """Longest text to generate, kept in the saved model."""
-
 
 @dataclass(frozen=True)
 class Seq2SeqHead:
@@ -40,11 +37,10 @@ class Seq2SeqHead:
 
     decision_metric: str = "wer"
 
-    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> tuple[float, list[dict[str, Any]]]:
+    def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """Word error rate of the untouched model."""
         outputs = self.base_outputs(problem, None, rows, reporter)
-        errors, words = self.row_scores(problem, outputs, rows)
-        return float(errors.sum() / max(1, words.sum())), []
+        return CandidateScore(*self.row_scores(problem, outputs, rows), [])
 
     def fit_base(self, problem: Problem, rows: Rows, like: None = None) -> tuple[None, list[dict[str, Any]]]:
         """Nothing to fit: the vocabulary is the checkpoint's."""
@@ -57,20 +53,11 @@ class Seq2SeqHead:
 
     def base_outputs(self, problem: Problem, base: None, rows: Rows, reporter: Reporter) -> Outputs:
         del base
-        self._limit_generation(problem)
         known: dict[int, str] = problem.memo.setdefault("untouched", {})
         missing = np.array([r for r in rows if int(r) not in known], dtype=np.int64)
         if len(missing):
             known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
         return np.array([known[int(r)] for r in rows], dtype=object)
-
-    def _limit_generation(self, problem: Problem) -> None:
-        """Twice the longest development target and a little more, once per problem."""
-        if "generation_limit" not in problem.memo:
-            targets = {e.target or "" for e in problem.dataset.examples if e.split != "test"}
-            longest = max(len(cast(Generator, problem.backbone).token_ids(t)) for t in targets)
-            problem.memo["generation_limit"] = 2 * longest + 16
-            cast(Generator, problem.backbone).limit_generation(2 * longest + 16)
 
     def build(self, problem: Problem, base: None) -> nn.Module:
         del base

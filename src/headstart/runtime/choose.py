@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,11 @@ def choose_engine(
     dynamic_shapes: dict[str, Any],
     say: Callable[[str], None],
     wanted: str = "auto",
+    kept: Path | None = None,
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the faster.
 
+    kept: where a converted network may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
     """
@@ -41,7 +44,7 @@ def choose_engine(
         seconds = _time(reference, sample)
         why = "asked for" if wanted == "torch" else "a GPU is present"
         return Engine("torch", torch.__version__, device, reference, why, examples / seconds, examples / seconds)
-    other, fault = _try_openvino(module, sample, input_names, dynamic_shapes, reference)
+    other, fault = _try_openvino(module, sample, input_names, dynamic_shapes, reference, kept)
     seconds = _time(reference, sample) if wanted == "auto" else float("nan")
     if other is not None:
         run, error = other
@@ -60,13 +63,18 @@ def choose_engine(
 
 
 def _try_openvino(
-    module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any], reference: Run
+    module: nn.Module,
+    sample: Batch,
+    input_names: Sequence[str],
+    dynamic_shapes: dict[str, Any],
+    reference: Run,
+    kept: Path | None,
 ) -> tuple[tuple[Run, float] | None, str]:
     if openvino_engine.version() is None:
         return None, "it is not installed (pip install openvino)"
     small = {name: value[:2] for name, value in sample.items()}
     try:
-        run = openvino_engine.compile_openvino(module, small, input_names, dynamic_shapes)
+        run = openvino_engine.compile_openvino(module, small, input_names, dynamic_shapes, kept)
         answers = run(small)
     except Exception as error:  # any converter fault means: use the reference engine, and say so
         return None, f"the model could not be converted ({type(error).__name__}: {str(error).splitlines()[0][:120]})"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,20 +28,24 @@ def version() -> str | None:
 
 
 def compile_openvino(
-    module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any]
+    module: nn.Module,
+    sample: Batch,
+    input_names: Sequence[str],
+    dynamic_shapes: dict[str, Any],
+    kept: Path | None = None,
 ) -> Run:
     """Compile with the latency hint in float32: one request uses all cores.
 
+    kept: file without ending where the converted network is kept for the next time (weights included).
     Raises RuntimeError (or what the exporter raises) where the module cannot be converted.
     """
     import openvino
 
-    example = tuple(torch.from_numpy(np.ascontiguousarray(sample[n])) for n in input_names)
-    shapes = tuple(dynamic_shapes[n] for n in input_names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecation notices
-        exported = torch.export.export(module.eval(), example, dynamic_shapes=shapes, strict=False)
-        model = openvino.convert_model(exported)
+    model = _read_kept(kept) if kept else None
+    if model is None:
+        model = _convert(module, sample, input_names, dynamic_shapes)
+        if kept:
+            _keep(model, kept)
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
     compiled = openvino.compile_model(model, "CPU", config)
     request = compiled.create_infer_request()
@@ -50,3 +56,38 @@ def compile_openvino(
         return [np.array(request.get_output_tensor(i).data, dtype=np.float32) for i in range(len(compiled.outputs))]
 
     return run
+
+
+def _convert(module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any]) -> Any:
+    import openvino
+
+    example = tuple(torch.from_numpy(np.ascontiguousarray(sample[n])) for n in input_names)
+    shapes = tuple(dynamic_shapes[n] for n in input_names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecation notices
+        exported = torch.export.export(module.eval(), example, dynamic_shapes=shapes, strict=False)
+        return openvino.convert_model(exported)
+
+
+def _read_kept(kept: Path) -> Any:
+    """The converted network of an earlier run; None where there is none or it is damaged."""
+    import openvino
+
+    try:
+        return openvino.Core().read_model(kept.with_suffix(".xml")) if kept.with_suffix(".xml").is_file() else None
+    except RuntimeError:
+        return None
+
+
+def _keep(model: Any, kept: Path) -> None:
+    """Save beside and rename, weights first, so that a reader never meets half of it; a full disk only costs time."""
+    import openvino
+
+    temporary = kept.with_name(f"{kept.name}-{os.getpid()}.part")
+    with contextlib.suppress(OSError, RuntimeError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        openvino.save_model(model, temporary.with_suffix(".xml"), compress_to_fp16=False)
+        temporary.with_suffix(".bin").replace(kept.with_suffix(".bin"))
+        temporary.with_suffix(".xml").replace(kept.with_suffix(".xml"))
+    for ending in (".bin", ".xml"):
+        temporary.with_suffix(ending).unlink(missing_ok=True)

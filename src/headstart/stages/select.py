@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
 from headstart.features import Extractor, extract, features_of, open_extractor
+from headstart.heads.head import CandidateScore
+from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
 from headstart.stages.context import Context
 from headstart.types import Candidate, ModelSource
@@ -34,7 +36,7 @@ class Selected:
 
 
 def select(context: Context) -> Selected:
-    """Score every candidate on the same development rows; the lowest score wins.
+    """Score every candidate on the same development rows; the lowest wins, or a faster one that equals it.
 
     Raises ModelError where no candidate can be loaded.
     """
@@ -44,26 +46,52 @@ def select(context: Context) -> Selected:
         why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
         return Selected(extractor, problem, [Candidate(found[0])], why)
     rows = _scoring_rows(context)
-    considered: list[Candidate] = []
-    best: tuple[float, Extractor, Problem] | None = None
-    for source in found:
-        candidate, opened = _measure(context, source, rows)
-        considered.append(candidate)
-        context.run.log(
-            "candidate", model=source.id, score=candidate.score, model_seconds=candidate.seconds, note=candidate.note
-        )
-        if candidate.score is not None and opened and (best is None or candidate.score < best[0]):
-            best = (candidate.score, *opened)
-    if best is None:
-        raise ModelError(
-            "None of the candidates could be used: " + "; ".join(f"{c.source.id}: {c.note}" for c in considered)
-        )
+    measured = [_measure(context, source, rows) for source in found]
+    for m in measured:
+        c = m.candidate
+        context.run.log("candidate", model=c.source.id, score=c.score, model_seconds=c.seconds, note=c.note)
+    best, why = _choose(context, [m for m in measured if m.score is not None], rows)
+    if best is None or best.extractor is None or best.problem is None:
+        faults = "; ".join(f"{m.candidate.source.id}: {m.candidate.note}" for m in measured)
+        raise ModelError(f"None of the candidates could be used: {faults}")
+    return Selected(best.extractor, best.problem, [m.candidate for m in measured], why)
+
+
+@dataclass
+class _Measured:
+    candidate: Candidate
+    extractor: Extractor | None = None
+    problem: Problem | None = None
+    score: CandidateScore | None = None
+
+
+def _choose(context: Context, usable: list[_Measured], rows: Rows) -> tuple[_Measured | None, str]:
+    """The lowest score, or the fastest model that the same rows cannot tell from it (paired 90% interval)."""
+    if not usable:
+        return None, ""
     metric = context.task.head.decision_metric.replace("_", "-")
-    why = (
-        f"lowest {metric} of {len(considered)} candidates, {best[0]:.3f} with untuned features on {len(rows)} "
-        "development rows"
-    )
-    return Selected(best[1], best[2], considered, why)
+    groups = group_indices(context.dataset)[rows]
+    best = min(usable, key=lambda m: m.candidate.score or 0.0)
+    told = f"{metric} {best.candidate.score:.3f} with untuned features on {len(rows)} development rows"
+    chosen, why = best, f"lowest of {len(usable)} candidates: {told}"
+    for other in sorted(usable, key=lambda m: -(m.extractor.rate if m.extractor else 0.0)):
+        if other is best:
+            break
+        assert other.score is not None and best.score is not None and best.extractor and other.extractor
+        difference = paired_difference(
+            other.score.numerators, best.score.numerators, best.score.denominators, groups, context.rng(8)
+        )
+        if difference.low <= 0:
+            faster = other.extractor.rate / best.extractor.rate
+            why = (
+                f"{faster:.1f} times as fast as {best.candidate.source.id}, the lowest of {len(usable)}, and not "
+                f"measurably worse: {metric} {other.candidate.score:.3f} against {best.candidate.score:.3f} on "
+                f"{len(rows)} development rows (90% interval of the difference {difference.low:+.3f} to "
+                f"{difference.high:+.3f})"
+            )
+            chosen = other
+            break
+    return chosen, why
 
 
 def candidates(context: Context) -> list[ModelSource]:
@@ -143,22 +171,24 @@ def _limit_states(context: Context, extractor: Extractor) -> None:
     context.run.log("states not cached", why=told)
 
 
-def _measure(context: Context, source: ModelSource, rows: Rows) -> tuple[Candidate, tuple[Extractor, Problem] | None]:
+def _measure(context: Context, source: ModelSource, rows: Rows) -> _Measured:
+    """Score one candidate; a fault becomes its note and the others go on."""
     begin = time.perf_counter()
     try:
         extractor, problem = _open(context, source)
         predicted = len(context.split.dev) / extractor.engine.examples_per_second
         if predicted > EXTRACTION_SHARE * context.settings.budget_seconds and context.settings.model == "auto":
             note = f"features of {len(context.split.dev)} rows would take about {predicted:.0f} s, too long here"
-            return Candidate(source, None, time.perf_counter() - begin, note), None
+            return _Measured(Candidate(source, None, time.perf_counter() - begin, note))
         _extract_rows(context, extractor, rows, f"Features of {source.id}")
-        score, trace = context.task.head.candidate_score(problem, rows, context.reporter)
-        for trial in trace:
-            context.run.log("candidate head", model=source.id, **trial)
+        score = context.task.head.candidate_score(problem, rows, context.reporter)
     except HeadstartError as error:
-        return Candidate(source, None, time.perf_counter() - begin, str(error)), None
+        return _Measured(Candidate(source, None, time.perf_counter() - begin, str(error)))
+    for trial in score.trace:
+        context.run.log("candidate head", model=source.id, **trial)
     note = f"{extractor.rate:.0f} {problem.backbone.unit}s a second"
-    return replace(Candidate(source, score), seconds=time.perf_counter() - begin, note=note), (extractor, problem)
+    candidate = Candidate(source, score.value, time.perf_counter() - begin, note)
+    return _Measured(candidate, extractor, problem, score)
 
 
 def _extract_rows(context: Context, extractor: Extractor, rows: Sequence[int] | Rows, what: str) -> None:

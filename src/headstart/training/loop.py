@@ -63,7 +63,7 @@ def train(
                 break
             loss = step_loss(module, batch, rng)
             if not torch.isfinite(loss):
-                result.stopped = f"loss became {float(loss)} in epoch {epoch}; training ended"
+                result.stopped = f"loss became {loss.item()} in epoch {epoch}; training ended"
                 break
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -77,7 +77,7 @@ def train(
         if losses:
             entry = {"epoch": float(epoch), "train_loss": float(np.mean(losses))}
             if evaluate is not None and not result.stopped:
-                entry["dev_score"] = evaluate(module)
+                entry["dev_loss"] = evaluate(module)
             result.curve.append(entry)
         if result.stopped:
             break
