@@ -120,10 +120,13 @@ class CutGraph:
         """The whole network that also returns the cut's state: (state..., outputs...), for one pass over the data."""
         graph = Graph()
         copied: dict[Node, Node] = {}
+        state = [self._by_name(name) for name in cut.state] if cut else []
+        kept: dict[Node, Node] = {}
         for node in self.nodes[:-1]:
             copied[node] = graph.node_copy(node, lambda n: copied[n])
-        state = [self._by_name(name) for name in cut.state] if cut else []
-        graph.output(tuple(copied[n] for n in [*state, *self._outputs]))
+            if node in state:  # the next unit may work in place
+                kept[node] = graph.call_function(torch.ops.aten.clone.default, (copied[node],))
+        graph.output((*(kept[n] for n in state), *(copied[n] for n in self._outputs)))
         graph.eliminate_dead_code()
         return GraphModule(self.module, graph)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +41,7 @@ def compile_openvino(
     kept: file without ending where the converted network is kept for the next time (weights included).
     Raises RuntimeError (or what the exporter raises) where the module cannot be converted.
     """
-    import openvino
+    openvino = _openvino()
 
     model = _read_kept(kept) if kept else None
     if model is None:
@@ -58,8 +60,17 @@ def compile_openvino(
     return run
 
 
-def _convert(module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any]) -> Any:
+def _openvino() -> Any:
+    """The library without its usage telemetry, which would ask the network at every conversion."""
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its own stub takes over
     import openvino
+
+    return openvino
+
+
+def _convert(module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any]) -> Any:
+    openvino = _openvino()
 
     example = tuple(torch.from_numpy(np.ascontiguousarray(sample[n])) for n in input_names)
     shapes = tuple(dynamic_shapes[n] for n in input_names)
@@ -70,24 +81,32 @@ def _convert(module: nn.Module, sample: Batch, input_names: Sequence[str], dynam
 
 
 def _read_kept(kept: Path) -> Any:
-    """The converted network of an earlier run; None where there is none or it is damaged."""
-    import openvino
-
+    """The converted network of an earlier run; None where there is none or its checksum does not fit."""
     try:
-        return openvino.Core().read_model(kept.with_suffix(".xml")) if kept.with_suffix(".xml").is_file() else None
-    except RuntimeError:
+        if kept.with_suffix(".sha256").read_text() != _checksum(kept):
+            return None
+        return _openvino().Core().read_model(kept.with_suffix(".xml"))
+    except (OSError, RuntimeError):
         return None
 
 
+def _checksum(kept: Path) -> str:
+    digest = hashlib.sha256()
+    for ending in (".xml", ".bin"):
+        digest.update(kept.with_suffix(ending).read_bytes())
+    return digest.hexdigest()
+
+
 def _keep(model: Any, kept: Path) -> None:
-    """Save beside and rename, weights first, so that a reader never meets half of it; a full disk only costs time."""
-    import openvino
+    """Save beside and rename; a reader who meets half of it sees a wrong checksum. A full disk only costs time."""
+    openvino = _openvino()
 
     temporary = kept.with_name(f"{kept.name}-{os.getpid()}.part")
     with contextlib.suppress(OSError, RuntimeError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         openvino.save_model(model, temporary.with_suffix(".xml"), compress_to_fp16=False)
-        temporary.with_suffix(".bin").replace(kept.with_suffix(".bin"))
-        temporary.with_suffix(".xml").replace(kept.with_suffix(".xml"))
-    for ending in (".bin", ".xml"):
+        temporary.with_suffix(".sha256").write_text(_checksum(temporary))
+        for ending in (".bin", ".xml", ".sha256"):
+            temporary.with_suffix(ending).replace(kept.with_suffix(ending))
+    for ending in (".bin", ".xml", ".sha256"):
         temporary.with_suffix(ending).unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""A timm folder as a backbone: views, cut, and a saved checkpoint that gives the head's own answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+import tiny
+from headstart.backbones import timm as timm_backbone
+from headstart.backbones.timm import TimmBackbone
+from headstart.errors import ModelError
+from headstart.sources import local
+from headstart.types import Example
+
+
+@dataclass(frozen=True)
+class _Head:
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    feature: str = "native"
+    normalisation: str = "none"
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> TimmBackbone:
+    return timm_backbone.load(local.describe(tiny.image_model(tmp_path_factory.mktemp("timm") / "model")))
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    file = tiny.image_data(tmp_path_factory.mktemp("timm-data") / "data", 2) / "left" / "001.png"
+    return Example("001.png", str(file), "left", "g", "digest")
+
+
+def test_views_are_mirrors(backbone: TimmBackbone, example: Example) -> None:
+    plain = np.asarray(backbone.encode(example, "plain")["image"])
+    assert plain.shape == (3, 64, 64)
+    mirrors = {
+        "plain": plain,
+        "hflip": plain[:, :, ::-1],
+        "vflip": plain[:, ::-1],
+        "hvflip": plain[:, ::-1, ::-1],
+    }
+    assert tuple(mirrors) == backbone.views
+    for view in backbone.views:  # resizing and cropping may shift by half a pixel
+        encoded = backbone.encode(example, view)["image"]
+        distances = {name: float(np.abs(encoded - mirror).mean()) for name, mirror in mirrors.items()}
+        assert min(distances, key=lambda name: distances[name]) == view
+
+
+def test_the_prefix_hands_on_the_state_and_the_pretrained_pooling(backbone: TimmBackbone, example: Example) -> None:
+    batch = backbone.collate([backbone.encode(example, "plain")] * 3)
+    prefix = backbone.prefix()
+    with torch.no_grad():
+        state, native = prefix.module(torch.from_numpy(batch["image"]))
+        behind = backbone.suffix()(*backbone.batch_state(list(state.numpy())))["native"]
+    assert prefix.output_names == ("state", "native")
+    torch.testing.assert_close(behind, native, rtol=1e-4, atol=1e-5)
+
+
+def test_a_saved_checkpoint_gives_the_head_s_answers(backbone: TimmBackbone, example: Example, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    head = _Head(rng.normal(size=(2, 256)).astype(np.float32), np.array([0.5, -0.5], dtype=np.float32))
+    layout = backbone.save(tmp_path, {}, head, ("left", "right"))
+    assert layout == "native"
+    image = torch.from_numpy(backbone.collate([backbone.encode(example, "plain")])["image"])
+    again = timm_backbone.load(local.describe(tmp_path))
+    with torch.no_grad():
+        native = backbone.prefix().module(image)[1].numpy()
+        logits = again.model(image).numpy()
+    np.testing.assert_allclose(logits, native @ head.weight.T + head.bias, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(again.encode(example, "plain")["image"], image.numpy()[0])
+
+
+def test_tuned_weights_are_saved_in_place_of_the_pretrained(backbone: TimmBackbone, tmp_path: Path) -> None:
+    name, value = next(
+        (n, v) for n, v in backbone.suffix().state_dict().items() if n.endswith("weight") and v.dim() == 4
+    )
+    name = name.removeprefix("graph_module.")
+    head = _Head(np.zeros((2, 256), np.float32), np.zeros(2, np.float32))
+    backbone.save(tmp_path, {name: value + 1}, head, ("a", "b"))
+    saved = load_file(tmp_path / "model.safetensors")
+    torch.testing.assert_close(saved[name.removeprefix("model.")], value + 1)
+
+
+def test_the_key_follows_the_weights(backbone: TimmBackbone, tmp_path: Path) -> None:
+    folder = tiny.image_model(tmp_path / "model")
+    assert timm_backbone.load(local.describe(folder)).key == backbone.key
+    weights = load_file(folder / "model.safetensors")
+    weights["conv_stem.weight"][0, 0, 0, 0] += 1e-3
+    save_file(weights, folder / "model.safetensors")
+    assert timm_backbone.load(local.describe(folder)).key != backbone.key
+
+
+def test_random_weights_differ_from_the_pretrained_and_follow_the_seed(
+    backbone: TimmBackbone, example: Example
+) -> None:
+    sample = [backbone.encode(example, view) for view in backbone.views]
+    first, same, other = (backbone.randomised(seed, sample) for seed in (1, 1, 2))
+    assert first.key == same.key
+    assert len({backbone.key, first.key, other.key}) == 3
+    assert first.data_config == backbone.data_config
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    folder = tiny.image_model(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("conv_stem.weight")
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="do not fit test_efficientnet"):
+        timm_backbone.load(local.describe(folder))

@@ -1,0 +1,231 @@
+"""The commands as a user meets them: what they print, where, and the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from headstart.cli import COMMANDS, main
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Headstart = Callable[..., Done]
+
+
+@pytest.fixture
+def headstart(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Headstart:
+    """The entry point, in this process."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        told = capsys.readouterr()
+        return Done(int(code or 0), told.out, told.err)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Tiny:
+    data: Path
+    model: Path
+    run: Path
+    told: str
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """`headstart fit`, once; told: its standard output."""
+    root = tmp_path_factory.mktemp("cli")
+    data, model, run = tiny.image_data(root / "data", 12), tiny.image_model(root / "model"), root / "run"
+    arguments = ["fit", str(data), "--model", str(model), "--depth", "head", "--engine", "torch"]
+    arguments += ["--budget", "60s", "--offline", "--out", str(run)]
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
+        patch.setenv("HEADSTART_CACHE", str(root / "cache"))
+        patch.setenv("HF_HUB_OFFLINE", "1")  # what --offline sets is put back afterwards
+        patch.setenv("TRANSFORMERS_OFFLINE", "1")
+        patch.setattr(sys, "argv", ["headstart", *arguments])
+        main()
+    return Tiny(data, model, run, told.getvalue())
+
+
+def test_help_lists_the_commands(headstart: Headstart) -> None:
+    done = headstart("--help")
+    assert done.code == 0
+    listed = [line.split()[0] for line in done.out.split("Commands:")[1].splitlines() if line.strip()]
+    assert [name for name in listed if name in COMMANDS] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, headstart: Headstart) -> None:
+    done = headstart(command, "--help")
+    assert done.code == 0
+    assert done.out.startswith("Usage:")
+
+
+@pytest.mark.parametrize(("typed", "hint"), [("fitt", "'fit'"), ("predct", "'predict'"), ("xyzzy", "fit, predict")])
+def test_an_unknown_command_hints_the_nearest(typed: str, hint: str, headstart: Headstart) -> None:
+    done = headstart(typed, "data")
+    assert done.code == 2
+    assert f"There is no command {typed!r}" in done.err
+    assert hint in done.err
+
+
+def one_class(data: Path) -> Path:
+    for file in (data / "right").iterdir():
+        file.unlink()
+    (data / "right").rmdir()
+    return data
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (lambda root: [root / "nowhere"], "nowhere"),
+    (lambda root: [tiny.text_data(root / "t.csv"), "--target-column", "lable"], "lable"),
+    (lambda root: [one_class(tiny.image_data(root / "d", 4))], "class"),
+    (lambda root: [tiny.image_data(root / "d", 12), "--model", "pip:efficientnet-lite9"], "pip:efficientnet-lite"),
+    (lambda root: [tiny.image_data(root / "d", 12), "--model", root / "nothing"], "does not exist"),
+    (lambda root: [root, "--budget", "soon"], "90s, 5m or 1h"),
+    (lambda root: [root, "--budget", "1s"], "at least 5 s"),
+    (lambda root: [root, "--plan", root / "no.json"], "no.json"),
+], ids=["path", "column", "one class", "catalog id", "model folder", "budget", "small budget", "plan"])  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: Callable[[Path], list[object]], told: str, headstart: Headstart, tmp_path: Path
+) -> None:
+    done = headstart("fit", *arguments(tmp_path), "--offline", "--depth", "head", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    faults = [line for line in done.err.splitlines() if line.startswith("headstart: ")]
+    assert faults == [done.err.splitlines()[-1]]  # progress may come before it
+    assert told in faults[0]
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
+    result = json.loads((tiny_run.run / "result.json").read_text())
+    lines = {line.split()[0]: line for line in tiny_run.told.splitlines() if line}
+    assert {"Model", "Depth", "Score", "Time", "Report", "Next"} <= set(lines)
+    accuracy = result["metrics"]["cross_validation"]["accuracy"]
+    assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
+    assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
+    assert "asked for with --depth head" in lines["Depth"]
+
+
+def test_an_earlier_run_is_never_overwritten(tiny_run: Tiny, headstart: Headstart) -> None:
+    before = (tiny_run.run / "result.json").read_bytes()
+    done = headstart("fit", tiny_run.data, "--model", tiny_run.model, "--offline", "--out", tiny_run.run)
+    assert done.code == 2
+    assert "already holds a run" in done.err
+    assert (tiny_run.run / "result.json").read_bytes() == before
+
+
+def test_predict_on_a_pipe_writes_json_lines_and_an_error_row(
+    tiny_run: Tiny, headstart: Headstart, tmp_path: Path
+) -> None:
+    good = tiny_run.data / "left" / "001.png"
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    done = headstart("predict", tiny_run.run, good, bad, tmp_path / "nowhere.png", good)
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["input"] for row in rows] == [str(good), str(bad), str(tmp_path / "nowhere.png"), str(good)]
+    assert [set(row) == {"input", "error"} for row in rows] == [False, True, True, False]
+    assert rows[0] == rows[3]
+    assert rows[0]["label"] in ("left", "right")
+    assert sum(rows[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert done.code == 1
+    assert "2 of 4 inputs could not be used." in done.err
+
+
+def test_predict_takes_folders_globs_and_tables(tiny_run: Tiny, headstart: Headstart, tmp_path: Path) -> None:
+    folder = tiny_run.data / "right"
+    names = sorted(folder.glob("00*.png"))
+    table = tmp_path / "list.csv"
+    with table.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["file_name"], *[[str(name)] for name in names]])
+    by_glob = headstart("predict", tiny_run.run, folder / "00*.png")
+    by_table = headstart("predict", tiny_run.run, table)
+    by_folder = headstart("predict", tiny_run.run, folder)
+    assert (by_glob.code, by_table.code, by_folder.code) == (0, 0, 0)
+    assert by_glob.out == by_table.out
+    assert len(by_glob.out.splitlines()) == len(names) == 10
+    assert len(by_folder.out.splitlines()) == 12
+
+
+def test_predict_on_a_terminal_writes_a_table(
+    tiny_run: Tiny, headstart: Headstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left" / "001.png")
+    (line,) = done.out.splitlines()
+    assert line.split()[0].endswith("left/001.png")
+    assert line.split()[1] in ("left", "right")
+    assert 0.5 <= float(line.split()[2]) <= 1
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
+def test_a_folder_that_is_no_run_is_refused(command: str, headstart: Headstart, tmp_path: Path) -> None:
+    done = headstart(command, tmp_path, *([] if command == "report" else [tmp_path]))
+    assert done.code == 2
+    assert done.err.startswith("headstart: ")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_predict_without_inputs_says_what_to_give(tiny_run: Tiny, headstart: Headstart) -> None:
+    done = headstart("predict", tiny_run.run)
+    assert done.code == 2
+    assert "Nothing to predict" in done.err
+
+
+def test_evaluate_prints_each_metric_with_its_interval(tiny_run: Tiny, headstart: Headstart) -> None:
+    done = headstart("evaluate", tiny_run.run, tiny_run.data)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "24 rows, 1 not usable"
+    assert any(line.startswith("accuracy") and "95% interval" in line for line in done.out.splitlines())
+    as_json = headstart("evaluate", tiny_run.run, tiny_run.data, "--json")
+    kept = json.loads((tiny_run.run / "evaluations" / "data.json").read_text())
+    assert json.loads(as_json.out)["metrics"] == kept["metrics"]
+
+
+def test_report_prints_the_path(tiny_run: Tiny, headstart: Headstart) -> None:
+    done = headstart("report", tiny_run.run)
+    assert (done.code, done.out) == (0, f"{tiny_run.run / 'report.html'}\n")
+    assert Path(done.out.strip()).is_file()
+
+
+def test_models_lists_the_catalog(headstart: Headstart) -> None:
+    done = headstart("models")
+    assert done.code == 0
+    assert "pip:efficientnet-lite0" in done.out
+    assert headstart("models", "get", "pip:nonsense").code == 2
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(headstart: Headstart, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.cli.fit.run_fit_command", interrupted)
+    done = headstart("fit", "data")
+    assert done.code == 130
+    assert done.err.strip() == "Interrupted."

@@ -1,0 +1,161 @@
+"""The prefix runs once per example and view; what it gave is read back, row for row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.backbones.backbone import Item, Prefix
+from headstart.features import Extractor, extract, features_of
+from headstart.runtime.engine import Batch, Engine
+from headstart.types import Example, Silent
+
+LENGTHS = (5, 2, 9, 2, 7, 1, 30)
+
+
+class _Backbone:
+    """An input "n" is a text of n tokens, all of value n (negative in the other view)."""
+
+    key = "k"
+    views = ("plain", "negative")
+    batch_budget = 32
+    features = ("mean",)
+
+    def encode(self, example: Example, view: str) -> Item:
+        n = int(example.input)
+        return {"x": np.full(n, n if view == "plain" else -n, dtype=np.float32)}
+
+    def length(self, item: Item) -> int:
+        return len(item["x"])
+
+    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
+        padded = np.full((len(items), max(map(self.length, items))), np.nan, dtype=np.float32)
+        for row, item in enumerate(items):
+            padded[row, : self.length(item)] = item["x"]
+        return {"x": padded}
+
+
+@dataclass
+class _Engine:
+    """state: each token with its position, (B, T, 2); mean: (B, 1)."""
+
+    calls: int = 0
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+    def run(self, batch: Batch) -> list[NDArray[np.float32]]:
+        self.calls += 1
+        x = np.asarray(batch["x"], dtype=np.float32)
+        self.shapes.append(x.shape)
+        places = np.broadcast_to(np.arange(x.shape[1], dtype=np.float32), x.shape)
+        return [np.stack([x, places], -1), np.nanmean(x, 1, keepdims=True)]
+
+
+class _Saying(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def extractor(folder: Path, keep_state: bool = True) -> tuple[Extractor, _Engine]:
+    prefix = Prefix(nn.Identity(), ("x",), ("state", "mean"), "state", frozenset({"state"}), {}, "cut")
+    counted = _Engine()
+    engine = Engine("torch", "1", "CPU", counted.run, "", 1.0, 1.0)
+    backbone: Any = _Backbone()
+    return Extractor(backbone, prefix, engine, folder, keep_state=keep_state), counted
+
+
+EXAMPLES = [Example(f"row {i}", str(n), None, "g", f"digest-{n}") for i, n in enumerate(LENGTHS)]
+ROWS = np.arange(len(EXAMPLES))
+
+
+def assert_right(opened: Extractor, view: str = "plain") -> None:
+    sign = 1 if view == "plain" else -1
+    features = features_of(opened, EXAMPLES, (view,))
+    assert features.lengths(ROWS).tolist() == list(LENGTHS)
+    assert features.pooled("mean", ROWS)[:, 0].tolist() == [sign * n for n in LENGTHS]
+    for n, state in zip(LENGTHS, features.states(ROWS)):
+        assert state[:, 0].tolist() == [sign * n] * n
+        assert state[:, 1].tolist() == list(range(n))
+    assert features.pooled("mean", np.array([6, 0]))[:, 0].tolist() == [sign * 30, sign * 5]
+
+
+def test_rows_keep_their_order_whatever_the_batches(tmp_path: Path) -> None:
+    opened, engine = extractor(tmp_path)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert_right(opened)
+    assert engine.calls > 1
+    assert all(rows * longest <= 32 for rows, longest in engine.shapes)
+
+
+def test_the_second_time_nothing_is_computed(tmp_path: Path) -> None:
+    unique = len(set(LENGTHS))
+    opened, engine = extractor(tmp_path)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert (opened.hits, opened.misses) == (0, unique)  # equal content is computed once
+    calls = engine.calls
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert (engine.calls, opened.hits) == (calls, unique)
+    later, fresh_engine = extractor(tmp_path)  # another run on the same cache
+    extract(later, EXAMPLES, ("plain",), Silent())
+    assert (fresh_engine.calls, later.hits, later.misses) == (0, unique, 0)
+    assert_right(later)
+
+
+def test_only_new_examples_are_computed(tmp_path: Path) -> None:
+    opened, engine = extractor(tmp_path)
+    extract(opened, EXAMPLES[:3], ("plain",), Silent())
+    engine.shapes.clear()
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert sum(rows for rows, _ in engine.shapes) == 3  # lengths 7, 1 and 30
+    assert_right(opened)
+
+
+def test_views_are_kept_apart(tmp_path: Path) -> None:
+    opened, _ = extractor(tmp_path)
+    extract(opened, EXAMPLES, ("plain", "negative"), Silent())
+    assert_right(opened, "plain")
+    assert_right(opened, "negative")
+    both = features_of(opened, EXAMPLES, ("plain", "negative"))
+    assert both.pooled("mean", ROWS[:1])[0, 0] == 5
+    assert both.states(ROWS[:1], "negative")[0][0, 0] == -5
+
+
+@pytest.mark.parametrize("where", ["end", "header", "cut short"])
+def test_a_damaged_shard_is_computed_again(where: str, tmp_path: Path) -> None:
+    opened, _ = extractor(tmp_path)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    (shard,) = tmp_path.rglob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-3 if where == "end" else 12] ^= 255
+    shard.write_bytes(content[: len(content) // 2] if where == "cut short" else content)
+    again, engine = extractor(tmp_path)
+    reporter = _Saying()
+    extract(again, EXAMPLES, ("plain",), reporter)
+    assert again.misses == len(set(LENGTHS))
+    assert engine.calls > 0
+    assert len(reporter.said) == 1
+    assert "damaged cache file" in reporter.said[0]
+    assert_right(again)
+
+
+def test_without_states_only_pooled_features_are_stored(tmp_path: Path) -> None:
+    opened, _ = extractor(tmp_path, keep_state=False)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    features = features_of(opened, EXAMPLES, ("plain",))
+    assert features.pooled("mean", ROWS)[:, 0].tolist() == list(LENGTHS)
+    with pytest.raises(KeyError):
+        features.states(ROWS)
+    # such a store is not taken for one that holds the states
+    whole, _ = extractor(tmp_path)
+    extract(whole, EXAMPLES, ("plain",), Silent())
+    assert whole.hits == 0
+    assert_right(whole)
