@@ -39,6 +39,7 @@ SIBLINGS = {
     ("problem", "backbones"),
     ("problem", "features"),
     ("heads", "problem"),
+    ("heads", "backbones"),
     ("training", "backbones"),
     ("artifact", "tasks"),
     ("report", "report_plots"),

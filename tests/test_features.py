@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Item, Prefix
-from headstart.features import Extractor, extract, features_of
+from headstart.features import POOLED, Extractor, extract, features_of
 from headstart.runtime.engine import Batch, Engine
-from headstart.types import Example, Silent
+from headstart.types import Example, ModelSource, Silent
 
 LENGTHS = (5, 2, 9, 2, 7, 1, 30)
 
@@ -24,6 +24,7 @@ class _Backbone:
     """An input "n" is a text of n tokens, all of value n (negative in the other view)."""
 
     key = "k"
+    source = ModelSource("tiny", Path(), "timm", "tiny", "text", "", "", "local")
     views = ("plain", "negative")
     batch_budget = 32
     features = ("mean",)
@@ -65,12 +66,13 @@ class _Saying(Silent):
         self.said.append(message)
 
 
-def extractor(folder: Path, keep_state: bool = True) -> tuple[Extractor, _Engine]:
-    prefix = Prefix(nn.Identity(), ("x",), ("state", "mean"), "state", frozenset({"state"}), {}, "cut")
+def extractor(folder: Path, parts: tuple[str, ...] = (POOLED, "cut")) -> tuple[Extractor, _Engine]:
+    ragged = {"state": (0,), "mean": ()}
+    prefix = Prefix(nn.Identity(), ("x",), ("state", "mean"), {"cut": ("state",)}, ragged, {})
     counted = _Engine()
     engine = Engine("torch", "1", "CPU", counted.run, "", 1.0, 1.0)
     backbone: Any = _Backbone()
-    return Extractor(backbone, prefix, engine, folder, keep_state=keep_state), counted
+    return Extractor(backbone, prefix, engine, folder, parts), counted
 
 
 EXAMPLES = [Example(f"row {i}", str(n), None, "g", f"digest-{n}") for i, n in enumerate(LENGTHS)]
@@ -82,7 +84,8 @@ def assert_right(opened: Extractor, view: str = "plain") -> None:
     features = features_of(opened, EXAMPLES, (view,))
     assert features.lengths(ROWS).tolist() == list(LENGTHS)
     assert features.pooled("mean", ROWS)[:, 0].tolist() == [sign * n for n in LENGTHS]
-    for n, state in zip(LENGTHS, features.states(ROWS)):
+    for n, record in zip(LENGTHS, features.states(ROWS, "cut")):
+        state = record["state"]
         assert state[:, 0].tolist() == [sign * n] * n
         assert state[:, 1].tolist() == list(range(n))
     assert features.pooled("mean", np.array([6, 0]))[:, 0].tolist() == [sign * 30, sign * 5]
@@ -126,14 +129,15 @@ def test_views_are_kept_apart(tmp_path: Path) -> None:
     assert_right(opened, "negative")
     both = features_of(opened, EXAMPLES, ("plain", "negative"))
     assert both.pooled("mean", ROWS[:1])[0, 0] == 5
-    assert both.states(ROWS[:1], "negative")[0][0, 0] == -5
+    drawn = both.states(ROWS[:2], "cut", ["negative", "plain"])  # one view for each row
+    assert [record["state"][0, 0] for record in drawn] == [-5, 2]
 
 
 @pytest.mark.parametrize("where", ["end", "header", "cut short"])
 def test_a_damaged_shard_is_computed_again(where: str, tmp_path: Path) -> None:
     opened, _ = extractor(tmp_path)
     extract(opened, EXAMPLES, ("plain",), Silent())
-    (shard,) = tmp_path.rglob("*.safetensors")
+    shard = max(tmp_path.rglob("*.safetensors"), key=lambda file: file.stat().st_size)  # that of the states
     content = bytearray(shard.read_bytes())
     content[-3 if where == "end" else 12] ^= 255
     shard.write_bytes(content[: len(content) // 2] if where == "cut short" else content)
@@ -147,15 +151,17 @@ def test_a_damaged_shard_is_computed_again(where: str, tmp_path: Path) -> None:
     assert_right(again)
 
 
-def test_without_states_only_pooled_features_are_stored(tmp_path: Path) -> None:
-    opened, _ = extractor(tmp_path, keep_state=False)
+def test_a_part_that_is_not_wanted_is_not_stored(tmp_path: Path) -> None:
+    opened, _ = extractor(tmp_path, (POOLED,))
     extract(opened, EXAMPLES, ("plain",), Silent())
     features = features_of(opened, EXAMPLES, ("plain",))
     assert features.pooled("mean", ROWS)[:, 0].tolist() == list(LENGTHS)
-    with pytest.raises(KeyError):
-        features.states(ROWS)
-    # such a store is not taken for one that holds the states
-    whole, _ = extractor(tmp_path)
+    assert features.cuts == ()
+    # what lacks a part is computed again; afterwards both are there, the pooled features once
+    whole, engine = extractor(tmp_path)
     extract(whole, EXAMPLES, ("plain",), Silent())
-    assert whole.hits == 0
+    assert (whole.hits, engine.calls > 0) == (0, True)
     assert_right(whole)
+    again, idle = extractor(tmp_path, (POOLED,))
+    extract(again, EXAMPLES, ("plain",), Silent())
+    assert (again.hits, idle.calls) == (len(set(LENGTHS)), 0)

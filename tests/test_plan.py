@@ -7,10 +7,12 @@ import json
 import pytest
 
 from headstart.errors import MachineError, SettingError
-from headstart.plan import Plan, load_plan
+from headstart.plan import Plan, RungPlan, load_plan
+
+RUNGS = (RungPlan("block", 3, 8), RungPlan("third", 1, 5))
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan("m", "torch", 100, ("plain", "hflip"), 3, 8, 500, 7)])
+@pytest.mark.parametrize("plan", [Plan(), Plan("m", "torch", 100, ("plain", "hflip"), RUNGS, 500, 7)])
 def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
     plan.save(tmp_path / "plan.json")
     assert load_plan(tmp_path / "plan.json") == plan
@@ -18,23 +20,26 @@ def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
 
 def test_deciding_leaves_the_original_alone():
     plan = Plan()
-    assert plan.with_(epochs=3).epochs == 3
-    assert plan.epochs is None
+    assert plan.with_(rungs=RUNGS).rungs == RUNGS
+    assert plan.rungs is None
 
 
 def test_a_part_of_a_plan_is_enough(tmp_path):
-    (tmp_path / "p.json").write_text('{"epochs": 2}')
-    assert load_plan(tmp_path / "p.json") == Plan(epochs=2)
+    (tmp_path / "p.json").write_text('{"rungs": []}')
+    assert load_plan(tmp_path / "p.json") == Plan(rungs=())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"epoch": 3}, "unknown field 'epoch'. Did you mean 'epochs'"),
+        ({"rung": []}, "unknown field 'rung'. Did you mean 'rungs'"),
         ({"zzz": 3}, "unknown field 'zzz'. Fields: model, engine"),
-        ({"epochs": "three"}, "epochs = 'three'; give a whole number from 0"),
-        ({"epochs": -1}, "epochs = -1"),
-        ({"tune_folds": True}, "tune_folds = True"),
+        ({"control_labels": "three"}, "control_labels = 'three'; give a whole number from 0"),
+        ({"control_labels": -1}, "control_labels = -1"),
+        ({"control_labels": True}, "control_labels = True"),
+        ({"rungs": [{"name": "block", "folds": 3}]}, 'give a list of {"name": a depth, "folds"'),
+        ({"rungs": [{"name": "block", "folds": 0, "epochs": 1}]}, "rungs = "),
+        ({"rungs": {"name": "block"}}, "rungs = "),
         ({"select_rows": None}, "select_rows = None"),
         ({"views": "plain"}, "views = 'plain'; give a list of names"),
         ({"model": 3}, "model = 3; give a name"),

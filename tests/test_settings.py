@@ -51,6 +51,13 @@ def test_out_may_be_a_folder_but_not_a_file(tmp_path):
         Settings("data", out=str(tmp_path / "file"))
 
 
+def test_the_cache_may_be_a_folder_but_not_a_file(tmp_path):
+    Settings("data", cache_dir=str(tmp_path / "new"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingError, match=r"cache_dir is .*which is a file"):
+        Settings("data", cache_dir=str(tmp_path / "file"))
+
+
 def test_settings_are_saved_as_json_with_every_option():
     saved = json.loads(json.dumps(Settings("data", seed=3).to_json()))
     assert saved["seed"] == 3

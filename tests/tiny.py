@@ -51,7 +51,7 @@ def image_data(folder: Path, per_class: int = 30) -> Path:
 WORDS = ["the", "a", "of", "is", "red", "blue", "cat", "dog", "runs", "sleeps", "house", "tree", "good", "bad"]
 
 
-def text_model(folder: Path) -> Path:
+def text_model(folder: Path, width: int = 32) -> Path:
     """A transformers folder: a BERT of two layers with a word-level tokenizer."""
     torchvision_ops.ensure()
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -69,7 +69,7 @@ def text_model(folder: Path) -> Path:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,

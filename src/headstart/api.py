@@ -20,7 +20,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     """Select, replace the head, fine-tune, evaluate, save.
 
     data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
-    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, engine, plan, offline).
+    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, engine, plan, offline,
+    cache_dir).
     Raises HeadstartError for whatever the caller can mend.
     """
     known = [f.name for f in fields(Settings)]
@@ -30,9 +31,10 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
             hint = f" Did you mean {close[0]}?" if close else f" Settings: {', '.join(known)}."
             raise SettingError(f"fit has no setting {name!r}.{hint}")
     seconds = parse_budget(budget)
+    named: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     from headstart.workflow import run_fit
 
-    return run_fit(Settings(str(data), budget_seconds=seconds, **settings), reporter or Silent(), Clock(seconds))
+    return run_fit(Settings(str(data), budget_seconds=seconds, **named), reporter or Silent(), Clock(seconds))
 
 
 def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from headstart.errors import MachineError, RunError
-from headstart.heads.head import Outputs
+from headstart.heads.head import Outputs, Tunable
 from headstart.problem import Problem, Rows
 from headstart.tasks.task import Task
 from headstart.types import Example, Prediction, Reporter
@@ -43,7 +42,7 @@ class Saved:
 
 
 def save_model(
-    problem: Problem, task: Task, base: Any, module: nn.Module | None, temperature: float, folder: Path
+    problem: Problem, task: Task, base: Any, module: Tunable | None, temperature: float, folder: Path
 ) -> Saved:
     """Write the checkpoint into the folder, replacing what an interrupted save left there.
 

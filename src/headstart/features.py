@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headstart.backbones.backbone import Backbone, Item, Prefix
-from headstart.feature_store import FeatureStore, Record, stack
+from headstart.backbones.backbone import Backbone, Item, Prefix, Record
+from headstart.feature_store import FeatureStore
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine
 from headstart.runtime.openvino import version as openvino_version
@@ -25,26 +25,29 @@ from headstart.types import Example, Reporter
 CHUNK_BYTES = 96 << 20  # encoded inputs held at once
 SHARD_BYTES = 64 << 20
 SAMPLE_EXAMPLES = 8
+POOLED = "pooled"
+
+Rows = NDArray[np.int64]
 
 
 @dataclass
 class Extractor:
     """A backbone's prefix, compiled. hits and misses count examples found in and added to the cache.
 
-    state_bytes: of one example, measured on a sample. keep_state: whether the cut's state is cached, or only the pooled
-    features (where the states would not fit the disk).
+    parts: what is kept of each example, each in a store of its own: "pooled", and the cuts whose states are cached.
+    part_bytes: of one example's part, measured on a sample.
     """
 
     backbone: Backbone
     prefix: Prefix
     engine: Engine
     folder: Path
-    state_bytes: int = 0
-    keep_state: bool = True
+    parts: tuple[str, ...]
+    part_bytes: dict[str, int] = field(default_factory=dict)
     hits: int = 0
     misses: int = 0
     seconds: float = 0.0
-    stores: dict[str, FeatureStore] = field(default_factory=dict)
+    stores: dict[tuple[str, str], FeatureStore] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -53,44 +56,72 @@ class Extractor:
             return self.misses / self.seconds
         return self.engine.examples_per_second
 
+    def names(self, part: str) -> tuple[str, ...]:
+        """The prefix's outputs that make up this part."""
+        return self.prefix.pooled if part == POOLED else self.prefix.states[part]
+
 
 def open_extractor(
-    backbone: Backbone, sample: Sequence[Example], cache_dir: Path, reporter: Reporter, engine: str = "auto"
+    backbone: Backbone,
+    sample: Sequence[Example],
+    cache_dir: Path,
+    reporter: Reporter,
+    engine: str = "auto",
+    cuts: Sequence[str] = (),
 ) -> Extractor:
-    """Compile the prefix with the engine that a micro-benchmark on these examples finds fastest."""
-    prefix = backbone.prefix()
+    """Compile the prefix with the engine that a micro-benchmark on these examples finds fastest.
+
+    cuts: those whose states are to be cached beside the pooled features.
+    """
+    prefix = backbone.prefix(cuts)
     items = [backbone.encode(e, backbone.views[0]) for e in sample[:SAMPLE_EXAMPLES]]
     items = items[: max(1, backbone.batch_budget // max(backbone.length(i) for i in items))]
     batch = backbone.collate(items)
-    named = f"{backbone.key}|{prefix.cut}|{openvino_version()}|{torch.__version__}"
+    named = f"{backbone.key}|{','.join(cuts)}|{openvino_version()}|{torch.__version__}"
     kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
     chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine, kept)
-    states = chosen.run(batch)[prefix.output_names.index(prefix.state)]
-    return Extractor(backbone, prefix, chosen, cache_dir / "features", states.nbytes // len(items))
+    parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
+    extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts)
+    sizes = {n: out.nbytes // len(items) for n, out in zip(prefix.output_names, chosen.run(batch))}
+    extractor.part_bytes = {part: sum(sizes[n] for n in extractor.names(part)) for part in parts}
+    return extractor
 
 
 class Features:
     """Cached outputs of a prefix; rows are positions in the list of examples given."""
 
-    def __init__(self, examples: Sequence[Example], stores: dict[str, FeatureStore], state: str) -> None:
+    def __init__(self, examples: Sequence[Example], extractor: Extractor, views: Sequence[str]) -> None:
         self.digests = [e.digest for e in examples]
-        self.views = tuple(stores)
-        self._stores = stores
-        self._state = state
+        self.views = tuple(views)
+        self.cuts = tuple(part for part in extractor.parts if part != POOLED)
+        self._extractor = extractor
 
-    def pooled(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _store(self, part: str, view: str | None) -> FeatureStore:
+        return _store(self._extractor, view or self.views[0], part, _nobody)
+
+    def pooled(self, name: str, rows: Rows) -> NDArray[np.float32]:
         """Pooled features (n, D) of these rows, plain view."""
-        store = self._stores[self.views[0]]
-        return stack(store, [self.digests[r] for r in np.asarray(rows)], name)
+        store = self._store(POOLED, None)
+        return np.stack([np.asarray(store.read(self.digests[r], name), dtype=np.float32) for r in np.asarray(rows)])
 
-    def states(self, rows: NDArray[np.int64], view: str | None = None) -> list[NDArray[np.float32]]:
-        """The cut's state for each of these rows, as views of the mapped files."""
-        store = self._stores[view or self.views[0]]
-        return [store.read(self.digests[r], self._state) for r in np.asarray(rows)]
+    def states(self, rows: Rows, cut: str, views: Sequence[str] | None = None) -> list[Record]:
+        """The cut's state of each of these rows, as views of the mapped files; views: one for each row."""
+        names = self._extractor.names(cut)
+        found: list[Record] = []
+        for i, row in enumerate(np.asarray(rows)):
+            store = self._store(cut, views[i] if views else None)
+            found.append({name: store.read(self.digests[row], name) for name in names})
+        return found
 
-    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First axis of each row's state: the number of tokens where states are ragged."""
-        return np.array([len(s) for s in self.states(rows)], dtype=np.int64)
+    def lengths(self, rows: Rows) -> NDArray[np.int64]:
+        """Length of each row where states are ragged (tokens), else 1."""
+        ragged = self._extractor.prefix.ragged
+        for cut in self.cuts:
+            for name in self._extractor.names(cut):
+                if ragged[name]:
+                    axis, store = ragged[name][0], self._store(cut, None)
+                    return np.array([store.read(self.digests[r], name).shape[axis] for r in rows], dtype=np.int64)
+        return np.ones(len(rows), dtype=np.int64)
 
 
 def extract(
@@ -101,11 +132,12 @@ def extract(
     unique = {e.digest: e for e in examples}
     work: list[tuple[str, Example]] = []
     for view in views:
-        store = _store(extractor, view, reporter.say)
-        missing = [(view, e) for digest, e in unique.items() if digest not in store]
+        missing: set[str] = set()
+        for part in extractor.parts:
+            missing.update(_store(extractor, view, part, reporter.say).verify(list(unique)))
         extractor.hits += len(unique) - len(missing)
         extractor.misses += len(missing)
-        work += missing
+        work += [(view, e) for digest, e in unique.items() if digest in missing]
     if work:
         for _ in reporter.track(_run(extractor, work), what, len(work)):
             pass
@@ -114,31 +146,37 @@ def extract(
 
 def features_of(extractor: Extractor, examples: Sequence[Example], views: Sequence[str]) -> Features:
     """Everything cached for these examples, under these views, by position; only extracted ones can be read."""
-    stores = {view: _store(extractor, view, lambda message: None) for view in views}
-    return Features(examples, stores, extractor.prefix.state)
+    return Features(examples, extractor, views)
 
 
-def _store(extractor: Extractor, view: str, say: Callable[[str], None]) -> FeatureStore:
-    if view not in extractor.stores:
-        kept = "state" if extractor.keep_state else "pooled"
-        named = "|".join((extractor.backbone.key, extractor.prefix.cut, extractor.engine.key, view, kept))
+def _nobody(message: str) -> None:
+    del message
+
+
+def _store(extractor: Extractor, view: str, part: str, say: Callable[[str], None]) -> FeatureStore:
+    if (view, part) not in extractor.stores:
+        backbone, engine = extractor.backbone, extractor.engine
+        named = "|".join((backbone.key, part, ",".join(extractor.names(part)), engine.key, view))
         key = hashlib.sha256(named.encode()).hexdigest()[:32]
-        extractor.stores[view] = FeatureStore(extractor.folder / key, extractor.prefix.ragged, say)
-    return extractor.stores[view]
+        about = {"model": backbone.source.id, "cut": part, "engine": engine.key, "view": view}
+        extractor.stores[view, part] = FeatureStore(extractor.folder / key, say, about)
+    return extractor.stores[view, part]
 
 
 def _run(extractor: Extractor, work: Sequence[tuple[str, Example]]) -> Iterator[Example]:
     """Compute and store records; yields each example once it is computed."""
-    pending: dict[str, dict[str, Record]] = {}
+    pending: dict[tuple[str, str], dict[str, Record]] = {}
     pending_bytes = 0
     for chunk in _chunks(extractor.backbone, work):
         chunk.sort(key=lambda entry: extractor.backbone.length(entry[2]))
         for batch in _batches(extractor.backbone, chunk):
             outputs = extractor.engine.run(extractor.backbone.collate([item for _, _, item in batch]))
             for row, (view, example, item) in enumerate(batch):
-                record = _record(extractor, outputs, row, extractor.backbone.length(item))
-                pending.setdefault(view, {})[example.digest] = record
+                record = _record(extractor.prefix, outputs, row, extractor.backbone.length(item))
                 pending_bytes += sum(a.nbytes for a in record.values())
+                for part in extractor.parts:
+                    kept = {name: record[name] for name in extractor.names(part)}
+                    pending.setdefault((view, part), {})[example.digest] = kept
                 yield example
             if pending_bytes > SHARD_BYTES:
                 _flush(extractor, pending)
@@ -146,19 +184,19 @@ def _run(extractor: Extractor, work: Sequence[tuple[str, Example]]) -> Iterator[
     _flush(extractor, pending)
 
 
-def _flush(extractor: Extractor, pending: dict[str, dict[str, Record]]) -> None:
-    for view, records in pending.items():
-        extractor.stores[view].write(records)
+def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record]]) -> None:
+    for place, records in pending.items():
+        extractor.stores[place].write(records)
     pending.clear()
 
 
-def _record(extractor: Extractor, outputs: list[NDArray[np.float32]], row: int, length: int) -> Record:
-    prefix = extractor.prefix
-    return {
-        name: np.array(out[row, :length] if name in prefix.ragged else out[row])
-        for name, out in zip(prefix.output_names, outputs)
-        if extractor.keep_state or name != prefix.state
-    }
+def _record(prefix: Prefix, outputs: list[NDArray[np.float32]], row: int, length: int) -> Record:
+    """One example's arrays, without what was padded along its ragged axes."""
+    record = {}
+    for name, out in zip(prefix.output_names, outputs):
+        ragged = prefix.ragged.get(name, ())
+        record[name] = np.array(out[row][tuple(slice(length if a in ragged else None) for a in range(out.ndim - 1))])
+    return record
 
 
 _Entry = tuple[str, Example, Item]

@@ -11,20 +11,27 @@ from headstart.errors import MachineError, SettingError
 
 
 @dataclass(frozen=True)
+class RungPlan:
+    """One rung of the depth ladder: its depth, on how many folds it is compared, epochs of each training."""
+
+    name: str
+    folds: int
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    select_rows: rows that score each candidate. views: cached variants of each input.
-    tune_folds: folds on which the tuned rung is compared with the one before; 0 leaves it out.
-    epochs: passes over the training rows in each training. control_labels: labels of the random-weight control.
+    select_rows: rows that score each candidate. views: cached variants of each input. rungs: the depths that are tried,
+    in order. control_labels: labels of the random-weight control.
     """
 
     model: str | None = None
     engine: str | None = None
     select_rows: int = 600
     views: tuple[str, ...] | None = None
-    tune_folds: int | None = None
-    epochs: int | None = None
+    rungs: tuple[RungPlan, ...] | None = None
     control_labels: int | None = None
     seed: int = 0
 
@@ -57,8 +64,9 @@ def load_plan(file: Path) -> Plan:
         raise SettingError(f"{file} is not a plan: it holds no JSON object. Give the plan.json of an earlier run.")
     for name, value in content.items():
         _check_field(file, name, value)
-    views = content.get("views")
-    return Plan(**{**content, "views": tuple(views) if views else None})
+    views, rungs = content.get("views"), content.get("rungs")
+    read = None if rungs is None else tuple(RungPlan(**rung) for rung in rungs)
+    return Plan(**{**content, "views": tuple(views) if views else None, "rungs": read})
 
 
 def _check_field(file: Path, name: str, value: object) -> None:
@@ -69,7 +77,10 @@ def _check_field(file: Path, name: str, value: object) -> None:
         raise SettingError(f"{file} has the unknown field {name!r}.{hint}")
     if value is None and default[name] is None:
         return
-    if name == "views":
+    if name == "rungs":
+        fits = isinstance(value, list) and all(_is_rung(rung) for rung in value)
+        wanted = 'a list of {"name": a depth, "folds": a number from 1, "epochs": a number from 1}'
+    elif name == "views":
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
     elif name in ("model", "engine"):
         fits, wanted = isinstance(value, str), "a name"
@@ -77,3 +88,12 @@ def _check_field(file: Path, name: str, value: object) -> None:
         fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "a whole number from 0"
     if not fits:
         raise SettingError(f"{file} has {name} = {value!r}; give {wanted}.")
+
+
+def _is_rung(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"name", "folds", "epochs"}
+        and isinstance(value["name"], str)
+        and all(type(value[key]) is int and value[key] >= 1 for key in ("folds", "epochs"))
+    )

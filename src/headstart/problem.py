@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone
@@ -35,6 +39,18 @@ class Problem:
     @property
     def n_classes(self) -> int:
         return len(self.dataset.classes)
+
+    def inputs(self, rows: Rows, cut: str | None, views: Sequence[str] | None = None) -> tuple[torch.Tensor, ...]:
+        """What the network behind this cut takes for these rows: cached states, or the inputs themselves for None.
+
+        views: one for each row; the plain one where left out.
+        """
+        if cut is not None:
+            return self.backbone.batch_state(cut, self.features.states(rows, cut, views))
+        chosen = views or [self.backbone.views[0]] * len(rows)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            items = pool.map(self.backbone.encode, [self.dataset.examples[r] for r in rows], chosen)
+            return self.backbone.batch_state(None, list(items))
 
     def targets(self, rows: Rows) -> list[str]:
         """Target names or texts of these rows."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from headstart.errors import SettingError
 
-DEPTHS = ("auto", "head", "block")
+DEPTHS = ("auto", "head", "block", "third", "all", "lora")
 ENGINES = ("auto", "openvino", "torch")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -18,8 +18,11 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 class Settings:
     """The options of `fit`; the same words on the command line, in Python and in result.json.
 
-    depth: "auto" lets development data decide, "head" stops at the new head, "block" keeps the tuned rung.
+    depth: "auto" lets development data decide; "head" tunes nothing behind the new head; "block" (the last block, or
+    the decoder), "third" (the last third), "all" (the whole network) and "lora" (low-rank changes to all of it) are
+    tuned and kept whatever the comparison says.
     budget_seconds: wall-clock limit from the start of the process, downloads excluded.
+    cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
     """
 
     data: str
@@ -37,6 +40,7 @@ class Settings:
     engine: str = "auto"
     plan: str | None = None
     offline: bool = False
+    cache_dir: str | None = None
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
@@ -51,6 +55,8 @@ class Settings:
             raise SettingError(f"seed is {self.seed}; give a whole number from 0.")
         if self.out is not None and Path(self.out).exists() and not Path(self.out).is_dir():
             raise SettingError(f"out is {self.out}, which is a file. Name a folder that does not exist yet.")
+        if self.cache_dir is not None and Path(self.cache_dir).expanduser().is_file():
+            raise SettingError(f"cache_dir is {self.cache_dir}, which is a file. Name a folder; it need not exist yet.")
 
     def to_json(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}

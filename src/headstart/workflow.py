@@ -9,6 +9,7 @@ from typing import Any
 from headstart.budget import Clock
 from headstart.describe_run import describe_run
 from headstart.errors import RunError
+from headstart.feature_store import cap_bytes, evict
 from headstart.model_card import write_model_card
 from headstart.plan import Plan, load_plan
 from headstart.report import write_report
@@ -41,11 +42,14 @@ def run_fit(
     run = RunDir.create(out)
     run.write_quarantine(dataset.rejected)
     run.log("data", task=task.name, rows=len(dataset.examples), rejected=len(dataset.rejected), notes=dataset.notes)
-    context = Context(settings, task, dataset, split, plan, clock, run, reporter, cache_dir())
+    cache = Path(settings.cache_dir).expanduser() if settings.cache_dir else cache_dir()
+    context = Context(settings, task, dataset, split, plan, clock, run, reporter, cache)
     context.warnings += leak_warning(dataset, split)
     _say_data(context)
     with clock.stage("select"):
         selected = select(context)
+    # the stores that this run has opened stay
+    evict(context.cache_dir / "features", cap_bytes(context.cache_dir), reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
     with clock.stage("replace the head"):
         replaced = replace_head(context, selected)

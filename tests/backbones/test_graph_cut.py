@@ -107,7 +107,7 @@ def assert_close(ours: torch.Tensor, expected: torch.Tensor) -> None:
 def test_prefix_and_suffix_together_are_the_network(name: str, place: str) -> None:
     model, graph = images_graph(name)
     cut = cut_at(graph, place)
-    tap, suffix = graph.tap(cut), graph.suffix(cut)
+    tap, suffix = graph.tap([cut]), graph.suffix(cut)
     for count in (1, 5):  # exported with 2
         batch = images(name, count)
         with torch.no_grad():
@@ -121,7 +121,7 @@ def test_prefix_and_suffix_together_are_the_network(name: str, place: str) -> No
 def test_the_mask_is_rebuilt_behind_the_cut(place: str) -> None:
     model, graph = text_graph()
     cut = cut_at(graph, place)
-    tap, suffix = graph.tap(cut), graph.suffix(cut)
+    tap, suffix = graph.tap([cut]), graph.suffix(cut)
     for lengths in ((21, 5, 13, 2, 9), (4,), (7, 7)):  # exported with 3 texts of 16 tokens
         ids, mask = texts(lengths)
         with torch.no_grad():
@@ -136,7 +136,7 @@ def test_the_mask_is_rebuilt_behind_the_cut(place: str) -> None:
 def test_padding_never_changes_an_example() -> None:
     _, graph = text_graph()
     cut = cut_at(graph, "last")
-    tap, suffix = graph.tap(cut), graph.suffix(cut)
+    tap, suffix = graph.tap([cut]), graph.suffix(cut)
     lengths = (21, 5, 13, 2)
     ids, mask = texts(lengths)
     with torch.no_grad():
@@ -167,7 +167,7 @@ def test_gradients_behind_the_cut_are_the_whole_network_s(name: str) -> None:
     inputs: Any = texts((9, 4, 6)) if name == "bert" else (images(name, 3),)
     whole = gradients(model, loss_of(model(*inputs)))
     with torch.no_grad():
-        state, *_ = graph.tap(cut)(*inputs)
+        state, *_ = graph.tap([cut])(*inputs)
     suffix = graph.suffix(cut)
     behind = gradients(suffix, loss_of(suffix(state, *inputs[1:])))
     assert behind

@@ -54,14 +54,31 @@ def test_views_are_mirrors(backbone: TimmBackbone, example: Example) -> None:
         assert min(distances, key=lambda name: distances[name]) == view
 
 
-def test_the_prefix_hands_on_the_state_and_the_pretrained_pooling(backbone: TimmBackbone, example: Example) -> None:
-    batch = backbone.collate([backbone.encode(example, "plain")] * 3)
-    prefix = backbone.prefix()
+def test_the_prefix_hands_on_each_cut_s_state_and_the_pretrained_pooling(
+    backbone: TimmBackbone, example: Example
+) -> None:
+    cuts = [depth.cut for depth in backbone.depths if depth.cut is not None]
+    prefix = backbone.prefix(cuts)
+    image = backbone.encode(example, "plain")
     with torch.no_grad():
-        state, native = prefix.module(torch.from_numpy(batch["image"]))
-        behind = backbone.suffix()(*backbone.batch_state(list(state.numpy())))["native"]
-    assert prefix.output_names == ("state", "native")
-    torch.testing.assert_close(behind, native, rtol=1e-4, atol=1e-5)
+        outputs = prefix.module(torch.from_numpy(backbone.collate([image] * 3)["image"]))
+        values = dict(zip(prefix.output_names, outputs))
+        native = values["native"]
+        for cut in cuts:
+            records = [{n: values[n][row].numpy() for n in prefix.states[cut]} for row in range(3)]
+            behind = backbone.suffix(cut)(*backbone.batch_state(cut, records))["native"]
+            torch.testing.assert_close(behind, native, rtol=1e-4, atol=1e-5)
+        whole = backbone.suffix(None)(*backbone.batch_state(None, [image] * 3))["native"]
+        torch.testing.assert_close(whole, native, rtol=1e-4, atol=1e-5)
+    assert prefix.pooled == ("native",)
+
+
+def test_depths_go_from_the_last_block_to_everything(backbone: TimmBackbone) -> None:
+    assert backbone.depths[0].name == "block"
+    assert backbone.depths[-1].name == "all"
+    shares = [depth.compute_share for depth in backbone.depths]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_a_saved_checkpoint_gives_the_head_s_answers(backbone: TimmBackbone, example: Example, tmp_path: Path) -> None:
@@ -72,7 +89,7 @@ def test_a_saved_checkpoint_gives_the_head_s_answers(backbone: TimmBackbone, exa
     image = torch.from_numpy(backbone.collate([backbone.encode(example, "plain")])["image"])
     again = timm_backbone.load(local.describe(tmp_path))
     with torch.no_grad():
-        native = backbone.prefix().module(image)[1].numpy()
+        native = backbone.prefix(()).module(image)[0].numpy()
         logits = again.model(image).numpy()
     np.testing.assert_allclose(logits, native @ head.weight.T + head.bias, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(again.encode(example, "plain")["image"], image.numpy()[0])
@@ -80,7 +97,7 @@ def test_a_saved_checkpoint_gives_the_head_s_answers(backbone: TimmBackbone, exa
 
 def test_tuned_weights_are_saved_in_place_of_the_pretrained(backbone: TimmBackbone, tmp_path: Path) -> None:
     name, value = next(
-        (n, v) for n, v in backbone.suffix().state_dict().items() if n.endswith("weight") and v.dim() == 4
+        (n, v) for n, v in backbone.suffix(None).state_dict().items() if n.endswith("weight") and v.dim() == 4
     )
     name = name.removeprefix("graph_module.")
     head = _Head(np.zeros((2, 256), np.float32), np.zeros(2, np.float32))

@@ -60,7 +60,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     root = tmp_path_factory.mktemp("cli")
     data, model, run = tiny.image_data(root / "data", 12), tiny.image_model(root / "model"), root / "run"
     arguments = ["fit", str(data), "--model", str(model), "--depth", "head", "--engine", "torch"]
-    arguments += ["--budget", "60s", "--offline", "--out", str(run)]
+    arguments += ["--budget", "60s", "--offline", "--out", str(run), "--cache-dir", str(root / "features of this run")]
     told = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
@@ -131,6 +131,14 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
     assert "asked for with --depth head" in lines["Depth"]
+
+
+def test_cache_dir_takes_the_features_of_a_run(tiny_run: Tiny) -> None:
+    root = tiny_run.run.parent
+    assert list((root / "features of this run" / "features").glob("*/*.safetensors"))
+    assert not (root / "cache" / "features").exists()
+    settings = json.loads((tiny_run.run / "result.json").read_text())["settings"]
+    assert settings["cache_dir"] == str(root / "features of this run")
 
 
 def test_an_earlier_run_is_never_overwritten(tiny_run: Tiny, headstart: Headstart) -> None:

@@ -15,7 +15,8 @@ from headstart.errors import SettingError
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
 from headstart.runtime.choose import choose_engine
-from headstart.runtime.engine import Batch, Engine
+from headstart.runtime.engine import Batch, Engine, Run
+from headstart.runtime.timing import Timed
 
 SAMPLE: Batch = {"x": np.random.default_rng(0).normal(size=(4, 3, 16, 16)).astype(np.float32)}
 
@@ -54,20 +55,57 @@ def test_openvino_gives_torch_s_answers() -> None:
     assert_equals_torch(engine)
 
 
-@pytest.mark.parametrize("openvino_is_faster", [True, False])
-def test_the_faster_engine_is_chosen(openvino_is_faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter((2.0, 1.0) if openvino_is_faster else (1.0, 2.0))  # torch is timed first
-    monkeypatch.setattr("headstart.runtime.choose._time", lambda run, sample: next(seconds))
-    monkeypatch.setattr(torch_engine, "device_name", lambda: "cpu")
+def timed_as(seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let each way to run take these seconds; returns the ways timed, as they are timed."""
+    ways: dict[int, str] = {}
+    order: list[str] = []
+    to_torch, to_openvino = torch_engine.compile_torch, openvino_engine.compile_openvino
+
+    def torch_way(module: nn.Module, names: Any, setting: str = "contiguous", precision: str = "f32") -> Run:
+        run = to_torch(module, names, setting, precision)
+        ways[id(run)] = f"torch {setting}"
+        return run
+
+    def openvino_way(network: Any, names: Any, streams: int = 1) -> Run:
+        run = to_openvino(network, names, streams)
+        ways[id(run)] = "openvino latency" if streams == 1 else f"openvino {streams} streams"
+        return run
+
+    def time_run(run: Run, batch: Batch) -> Timed:
+        order.append(ways[id(run)])
+        return Timed(seconds[ways[id(run)]], run(batch))
+
+    monkeypatch.setattr(torch_engine, "compile_torch", torch_way)
+    monkeypatch.setattr(openvino_engine, "compile_openvino", openvino_way)
+    monkeypatch.setattr("headstart.runtime.candidates.time_run", time_run)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    return order
+
+
+SECONDS = {"torch contiguous": 4.0, "torch channels_last": 3.0, "openvino latency": 2.0, "openvino 2 streams": 1.0}
+
+
+@pytest.mark.parametrize("fastest", SECONDS)
+def test_the_fastest_way_is_chosen(fastest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = timed_as(SECONDS | {fastest: 0.5}, monkeypatch)
     engine = choose("auto")
-    assert engine.name == ("openvino" if openvino_is_faster else "torch")
-    assert engine.examples_per_second == 4.0
-    assert engine.why
+    assert order == list(SECONDS)
+    assert f"{engine.name} {engine.setting}" == fastest
+    assert engine.examples_per_second == 4 / 0.5
+    assert engine.torch_examples_per_second == 4 / (0.5 if fastest.startswith("torch") else 3.0)
+    assert f"{fastest} 8" in engine.why
     assert_equals_torch(engine)
 
 
+def test_one_row_alone_runs_on_an_engine_of_several_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed_as(SECONDS, monkeypatch)
+    engine = choose("openvino")
+    one = {"x": SAMPLE["x"][:1]}
+    np.testing.assert_allclose(engine.run(one)[0], engine.run(SAMPLE)[0][:1], rtol=1e-4, atol=1e-5)
+
+
 def test_a_network_that_cannot_be_converted_runs_on_torch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_engine, "compile_openvino", refuse)
+    monkeypatch.setattr(openvino_engine, "convert", refuse)
     monkeypatch.setattr(torch_engine, "device_name", lambda: "cpu")
     said: list[str] = []
     engine = choose("auto", say=said.append)
@@ -96,10 +134,56 @@ def test_wrong_answers_are_not_used(factor: float, monkeypatch: pytest.MonkeyPat
     assert_equals_torch(engine)
 
 
+class _Flattened(nn.Module):
+    """Reads its sizes in Python: (B, T) -> (B, T) with each row's mean taken away."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        flat = x.reshape(x.shape[0] * x.shape[1], 1)
+        return ((flat.reshape(x.shape[0], x.shape[1]) - x.mean(1, keepdim=True)) * torch.arange(x.shape[1]),)
+
+
+def exported(dims: dict[int, Any]) -> nn.Module:
+    """Sizes are nodes of this graph, as in a cut network's."""
+    module = torch.export.export(_Flattened(), (torch.randn(2, 5),), dynamic_shapes=(dims,)).module(check_guards=False)
+    return torch.fx.GraphModule(module, module.graph)  # type: ignore[arg-type]
+
+
+def test_the_answers_are_right_at_sizes_other_than_the_sample_s() -> None:
+    dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("tokens", min=2, max=64)}
+    sample = {"x": np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)}
+    for network in (_Flattened().eval(), exported(dims)):
+        engine = choose_engine(network, sample, ("x",), {"x": dims}, print, "openvino")
+        for shape in ((1, 6), (3, 2), (7, 31)):
+            x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+            expected = (x - x.mean(1, keepdims=True)) * np.arange(shape[1])
+            np.testing.assert_allclose(engine.run({"x": x})[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_conversion_that_takes_a_size_for_a_constant_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.runtime.openvino.traceable", lambda module: module)  # sizes become constants
+    routes: list[str] = []
+    convert = openvino_engine.convert
+
+    def noted(*args: Any) -> Any:
+        routes.append(args[-1])
+        return convert(*args)
+
+    monkeypatch.setattr(openvino_engine, "convert", noted)
+    dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("tokens", min=2, max=64)}
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    said: list[str] = []
+    engine = choose_engine(exported(dims), {"x": x}, ("x",), {"x": dims}, said.append, "openvino")
+    assert "fast conversion for OpenVINO is not used" in said[0]
+    assert "fast conversion not used" in engine.why
+    assert routes == ["traced", "exported"]
+    expected = (x - x.mean(1, keepdims=True)) * np.arange(6)
+    np.testing.assert_allclose(engine.run({"x": x})[0], expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("fault", ["convert", "missing"])
 def test_an_engine_asked_for_by_name_is_used_or_refused(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if fault == "convert":
-        monkeypatch.setattr(openvino_engine, "compile_openvino", refuse)
+        monkeypatch.setattr(openvino_engine, "convert", refuse)
     else:
         monkeypatch.setattr(openvino_engine, "version", lambda: None)
     with pytest.raises(SettingError, match=r"engine openvino cannot be used here.*--engine torch"):
@@ -115,9 +199,14 @@ def test_an_unknown_engine_is_refused() -> None:
 def test_a_converted_network_is_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "engines" / "network"
     choose("openvino", kept)
-    assert sorted(p.name for p in kept.parent.iterdir()) == ["network.bin", "network.sha256", "network.xml"]
-    monkeypatch.setattr(openvino_engine, "_convert", refuse)
+    names = [file(kept, ending).name for ending in (".bin", ".sha256", ".xml")]
+    assert sorted(p.name for p in kept.parent.iterdir()) == [*names, "network-openvino.json"]
+    monkeypatch.setattr(openvino_engine, "convert", refuse)
     assert_equals_torch(choose("openvino", kept))
+
+
+def file(kept: Path, ending: str) -> Path:
+    return kept.with_name(f"{kept.name}-{openvino_engine.CONVERSION}{ending}")
 
 
 def cut_short(file: Path) -> None:
@@ -138,7 +227,9 @@ def flip(file: Path) -> None:
 def test_a_damaged_kept_network_is_converted_again(ending: str, damage: Callable[[Path], Any], tmp_path: Path) -> None:
     kept = tmp_path / "network"
     choose("openvino", kept)
-    whole = kept.with_suffix(".bin").read_bytes()
-    damage(kept.with_suffix(ending))
-    assert_equals_torch(choose("openvino", kept))
-    assert kept.with_suffix(".bin").read_bytes() == whole  # the damaged file was replaced
+    whole = file(kept, ".bin").read_bytes()
+    damage(file(kept, ending))
+    said: list[str] = []
+    assert_equals_torch(choose("openvino", kept, said.append))
+    assert said == ["The converted network kept from an earlier run is damaged. Converting again."]
+    assert file(kept, ".bin").read_bytes() == whole  # the damaged file was replaced

@@ -38,7 +38,9 @@ def test_left_and_right_may_be_turned_upside_down_but_not_mirrored(context: Cont
     assert choose_views(context, selected, replaced, left=0.0) == ("plain",)  # no time, no views
     assert choose_views(context, selected, replaced, left=600.0) == ("plain", "vflip")
     assert selected.problem.features.views == ("plain", "vflip")
-    assert len(selected.problem.features.states(context.split.dev, "vflip")) == len(context.split.dev)
+    rows, features = context.split.dev, selected.problem.features
+    for cut in features.cuts:
+        assert len(features.states(rows, cut, ["vflip"] * len(rows))) == len(rows)
 
     events = [json.loads(line) for line in Path(context.run.path / "log.jsonl").read_text().splitlines()]
     used = {e["view"]: e["used"] for e in events if e["event"] == "view"}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Recipe
-from headstart.training.loop import Trained, _parameter_groups, _rate, _shuffled, train
+from headstart.training.loop import Trained, Watch, _parameter_groups, _rate, _shuffled, train
 
 RECIPE = Recipe(learning_rate=1e-2, head_learning_rate=5e-2, batch_size=8, max_epochs=4)
 ROWS = np.arange(40, dtype=np.int64)
@@ -83,9 +83,8 @@ def test_a_loss_that_is_no_number_ends_training_before_it_reaches_the_weights(ba
 def test_out_of_time_keeps_the_weights_so_far() -> None:
     answers = iter([False] * 6 + [True] * 100)
     steps: list[int] = []
-    trained = train(
-        _Net(), ROWS, squared, RECIPE, 3, 0, out_of_time=lambda: next(answers), on_step=lambda: steps.append(1)
-    )
+    watch = Watch(out_of_time=lambda: next(answers), on_step=lambda: steps.append(1))
+    trained = train(_Net(), ROWS, squared, RECIPE, 3, 0, watch=watch)
     assert trained.stopped == "out of time in epoch 2 of 3"
     assert trained.steps == len(steps) == 6
     assert len(trained.curve) == 2
@@ -97,10 +96,59 @@ def test_the_development_loss_is_measured_after_each_epoch() -> None:
 
     def evaluate(module: nn.Module) -> float:
         asked.append(1)
-        return float(len(asked))
+        return -float(len(asked))
 
-    trained = train(_Net(), ROWS, squared, RECIPE, 3, 0, evaluate=evaluate)
-    assert [entry["dev_loss"] for entry in trained.curve] == [1.0, 2.0, 3.0]
+    trained = train(_Net(), ROWS, squared, RECIPE, 3, 0, watch=Watch(evaluate))
+    assert [entry["dev_loss"] for entry in trained.curve] == [-1.0, -2.0, -3.0]
+    assert trained.best_epoch == 3
+
+
+def test_two_epochs_without_a_new_lowest_end_it_with_the_weights_of_the_lowest() -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    losses = iter([0.5, 0.3, 0.4, 0.35, 0.1])
+
+    def evaluate(module: nn.Module) -> float:
+        seen.append(weights(module))
+        return next(losses)
+
+    trained = train(_Net(), ROWS, squared, RECIPE, 5, 0, watch=Watch(evaluate))
+    assert [entry["dev_loss"] for entry in trained.curve] == [0.5, 0.3, 0.4, 0.35]
+    assert (trained.best_epoch, trained.stopped) == (2, "")
+    kept = weights(trained.module)
+    assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
+    assert not any(torch.equal(kept[name], seen[3][name]) for name in kept)
+
+
+def test_units_further_from_the_head_learn_slower() -> None:
+    net = _Net()
+    names = {id(p): n for n, p in net.named_parameters()}
+    found = {
+        names[id(p)]: group["lr"]
+        for group in _parameter_groups(net, replace(RECIPE, layer_decay=0.5))
+        for p in group["params"]  # type: ignore[attr-defined]
+    }
+    assert (found["suffix.0.weight"], found["suffix.1.weight"], found["head.weight"]) == (0.5e-2, 1e-2, 5e-2)
+
+
+def test_the_pull_to_the_start_shortens_the_way_of_the_suffix_only() -> None:
+    before = weights(_Net())
+    free, held = (weights(fit(recipe=replace(RECIPE, pull_to_start=p)).module) for p in (0.0, 0.2))
+    for name in before:
+        if name.startswith("suffix."):
+            assert (held[name] - before[name]).norm() < 0.7 * (free[name] - before[name]).norm(), name
+    # drawn all the way back at every step, the suffix ends where it began
+    still = weights(fit(recipe=replace(RECIPE, pull_to_start=1.0, warmup_share=0.0)).module)
+    assert torch.allclose(still["suffix.0.weight"], before["suffix.0.weight"], atol=5e-2)
+    assert not torch.allclose(still["head.weight"], before["head.weight"], atol=1e-3)
+
+
+def test_frozen_parameters_stay_and_have_no_group() -> None:
+    net = _Net()
+    net.suffix[0].weight.requires_grad_(False)
+    before = weights(net)
+    after = weights(train(net, ROWS, squared, RECIPE, 2, 0).module)
+    assert torch.equal(after["suffix.0.weight"], before["suffix.0.weight"])
+    assert not torch.equal(after["suffix.0.bias"], before["suffix.0.bias"])
 
 
 def test_batches_hold_every_row_once_and_similar_lengths() -> None:

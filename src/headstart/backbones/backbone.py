@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,22 @@ from torch import nn
 from headstart.types import Example, ModelSource
 
 Item = dict[str, NDArray[np.generic]]
+Record = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How deep a rung tunes: everything behind one place in the network.
+
+    name: "block" (the last block, or the decoder), "third", "all". part: what is tuned, in words.
+    cut: the cut whose states are cached; None where the whole network is tuned, from the inputs themselves.
+    compute_share: share of the network's multiply-adds that lies behind the cut, and is paid at every step.
+    """
+
+    name: str
+    part: str
+    cut: str | None
+    compute_share: float
 
 
 @dataclass(frozen=True)
@@ -22,22 +38,33 @@ class Prefix:
     """A frozen network for one pass over the data.
 
     module: positional tensors in the order of input_names -> tuple of tensors in the order of output_names.
-    state: the output that the tuned rung trains from. ragged: outputs whose first axis is the item's length.
-    sample: dynamic shapes in torch.export's form, by input name.
+    states: for each cut the names of the outputs that are its state; all other outputs are pooled features.
+    ragged: for each output, the axes of one example's array (batch axis left out) that are as long as the example.
+    dynamic_shapes: in torch.export's form, by input name.
     """
 
     module: nn.Module
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    state: str
-    ragged: frozenset[str]
+    states: dict[str, tuple[str, ...]]
+    ragged: dict[str, tuple[int, ...]]
     dynamic_shapes: dict[str, Any]
-    cut: str
+
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Names of the outputs that are no cut's state."""
+        state = {name for names in self.states.values() for name in names}
+        return tuple(name for name in self.output_names if name not in state)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How this family is fine-tuned; rates after the published recipes named in the backbone's file."""
+    """How this family is fine-tuned; rates after the published recipes named in the backbone's file.
+
+    layer_decay: each unit further from the head learns at this share of the next one's rate.
+    pull_to_start: L2-SP as decoupled decay: share of the way back to the start that weights behind the cut are drawn
+    at each step, times the schedule's rate.
+    """
 
     learning_rate: float
     head_learning_rate: float
@@ -47,6 +74,14 @@ class Recipe:
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     label_smoothing: float = 0.0
+    layer_decay: float = 1.0
+    pull_to_start: float = 0.0
+
+    def at_rate(self, factor: float) -> Recipe:
+        """The same with all learning rates multiplied."""
+        return replace(
+            self, learning_rate=factor * self.learning_rate, head_learning_rate=factor * self.head_learning_rate
+        )
 
 
 class AffineHead(Protocol):
@@ -74,6 +109,7 @@ class Backbone(Protocol):
 
     key: digest of weights, architecture and preprocessing; part of every cache key.
     features: names of its pooled outputs, each (D,) per example; empty where the head reads the state itself.
+    depths: where it can be tuned from, shallowest first.
     views: names of the label-preserving variants of an input that may be cached; the first is the plain one.
     batch_budget: padded units (images, tokens, recordings) in one batch of the prefix.
     unit: what one example is called in messages.
@@ -85,7 +121,7 @@ class Backbone(Protocol):
     features: tuple[str, ...]
     allow_l2: dict[str, bool]
     views: tuple[str, ...]
-    recipe: Recipe
+    depths: tuple[Depth, ...]
     batch_budget: int
     unit: str
     stock_script: str
@@ -99,14 +135,17 @@ class Backbone(Protocol):
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         """Pad and stack items into a batch."""
 
-    def prefix(self) -> Prefix:
-        """The network up to the cut, returning the state and the pooled features."""
+    def prefix(self, cuts: Sequence[str]) -> Prefix:
+        """The network, returning the states of these cuts and the pooled features."""
 
-    def suffix(self) -> nn.Module:
-        """A trainable copy of the network behind the cut."""
+    def suffix(self, cut: str | None) -> nn.Module:
+        """A trainable copy of the network behind the cut; None gives all of it."""
 
-    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
-        """Pad and stack cached states into the suffix's inputs."""
+    def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+        """Pad and stack cached states of this cut (encoded inputs for None) into the suffix's inputs."""
+
+    def recipe(self, depth: Depth) -> Recipe:
+        """How this family is tuned at that depth."""
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> Backbone:
         """The same architecture with random weights; batch norm calibrated on the sample."""

@@ -1,34 +1,38 @@
 """Cut any network in two: export its graph, follow which values are still needed, cut between blocks.
 
 The values that are live at a cut are its state. Parameters keep their names in both halves, so tuned values go
-straight back into the original model. What depends only on the persistent inputs (a padding mask) is not stored in
-the state but computed again behind the cut.
+straight back into the original model. What depends only on the persistent inputs (a padding mask), parameters,
+constants and sizes is not stored in the state but computed again behind the cut. A parameter that the state depends
+on belongs to the part before the cut: behind it, it does not train.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.fx import Graph, GraphModule, Node
 
-_NUMBERED_UNIT = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.|$)")
+from headstart.backbones.graph_export import export_graph, quiet_export
+from headstart.backbones.graph_units import multiply_adds, parameter_of, units
+
+MAX_STATE_TENSORS = 4
 
 
-@contextlib.contextmanager
-def quiet_export() -> Iterator[None]:
-    """Hide the exporter's own deprecation notices, which a user can do nothing about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
+@dataclass(frozen=True)
+class StateTensor:
+    """One live value at a cut.
+
+    name: its node in the graph. ragged: axes of one example's array (batch axis removed) that grow with the example.
+    """
+
+    name: str
+    ragged: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,20 @@ class Cut:
     """A place between two units of a network.
 
     name: the first unit behind the cut, for example "blocks.6". position: index of the last node before it.
-    state: names of the live values. suffix_share: share of the parameters that lie behind the cut.
+    suffix_share: share of the parameters that train behind the cut. compute_share: share of the multiply-adds there.
     """
 
     name: str
     position: int
-    state: tuple[str, ...]
+    state: tuple[StateTensor, ...]
     suffix_share: float
+    compute_share: float
 
 
 class CutGraph:
     """An exported network that can be cut.
 
-    module: called with keyword tensors, returns a dict of named tensors.
+    module: called with keyword tensors, all with the batch as first axis; returns a dict of named tensors.
     persistent: inputs that stay available behind the cut (masks).
     """
 
@@ -59,112 +64,131 @@ class CutGraph:
         dynamic_shapes: dict[str, Any],
         persistent: Sequence[str] = (),
     ) -> None:
-        with quiet_export():
-            exported = torch.export.export(module.eval(), (), inputs, dynamic_shapes=dynamic_shapes, strict=False)
-            self.module: GraphModule = exported.module(check_guards=False)  # type: ignore[assignment]
+        self.module = export_graph(module, inputs, dynamic_shapes)
         self.input_names = tuple(inputs)
         self.persistent = tuple(persistent)
         self.nodes = list(self.module.graph.nodes)
+        self._named: dict[str, Node] = {node.name: node for node in self.nodes}
         self._index = {node: i for i, node in enumerate(self.nodes)}
+        self._units = units(self.nodes, module)
+        self._costs = {node: multiply_adds(node) for node in self.nodes}
+        self._parameters = {n: p for n in self.nodes if (p := parameter_of(self.module, n)) is not None}
         self._rebuildable = self._find_rebuildable()
         output = self.nodes[-1].args[0]
         outputs: Any = torch.utils._pytree.tree_unflatten(list(_flat(output)), cast(Any, self.module._out_spec))
         self.output_names: tuple[str, ...] = tuple(outputs)
         self._outputs: list[Node] = [outputs[name] for name in self.output_names]
 
+    def cuts(self) -> list[Cut]:
+        """All places between units where few tensors suffice, in order from the input to the output."""
+        return list(self._cuts)
+
+    @cached_property
+    def _cuts(self) -> list[Cut]:
+        last_use = {used: i for i, node in enumerate(self.nodes) for used in node.all_input_nodes}
+        found: list[Cut] = []
+        live: dict[Node, None] = {}  # ordered
+        for i, node in enumerate(self.nodes[:-1]):
+            if i and self._units[i - 1] and self._units[i] != self._units[i - 1]:
+                state = [n for n in live if n not in self._rebuildable]
+                if 0 < len(state) <= MAX_STATE_TENSORS and all(map(self._storable, state)):
+                    found.append(self._describe(self._units[i], i - 1, state))
+            live = {n: None for n in [*live, node] if last_use.get(n, -1) > i}
+        return found
+
+    def _describe(self, name: str, position: int, state: Sequence[Node]) -> Cut:
+        before = _ancestors(state)
+        frozen = {id(p): p.numel() for n, p in self._parameters.items() if n in before}  # shared ones count once
+        total = {id(p): p.numel() for p in self._parameters.values()}
+        cost = sum(self._costs.values())
+        cost_before = sum(c for n, c in self._costs.items() if n in before)
+        tensors = tuple(StateTensor(n.name, _ragged(n)) for n in state)
+        suffix_share = 1.0 - sum(frozen.values()) / (sum(total.values()) or 1)
+        return Cut(name, position, tensors, suffix_share, 1.0 - cost_before / (cost or 1.0))
+
+    def _storable(self, node: Node) -> bool:
+        """A floating tensor with one row for each example."""
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.dim() < 1:
+            return False
+        batch = str(self._named[self.input_names[0]].meta["val"].shape[0])
+        return str(value.shape[0]) == batch and not any(batch in _symbols(size) for size in value.shape[1:])
+
     def _find_rebuildable(self) -> set[Node]:
-        """Nodes computed from persistent inputs, constants and sizes alone."""
+        """Nodes computed from persistent inputs, parameters, constants and sizes alone."""
         found: set[Node] = set()
         for node in self.nodes:
             if node.op == "placeholder":
-                if node.name in self.persistent:
-                    found.add(node)
-            elif node.op == "get_attr" or (
-                node.op == "call_function"
-                and all(a in found or not isinstance(a.meta.get("val"), torch.Tensor) for a in node.all_input_nodes)
-            ):
+                known = node.name in self.persistent
+            else:
+                known = node.op == "get_attr" or _is_size(node) or all(a in found for a in node.all_input_nodes)
+            if known and node.op != "output":
                 found.add(node)
-            elif node.op == "call_function" and not isinstance(node.meta.get("val"), torch.Tensor | tuple | list):
-                found.add(node)  # sizes: read again from whatever is available behind the cut
         return found
 
-    def cuts(self) -> list[Cut]:
-        """All places between units where one tensor suffices, in order from the input to the output."""
-        last_use: dict[Node, int] = {}
-        for node in self.nodes:
-            for used in node.all_input_nodes:
-                last_use[used] = self._index[node]
-        total = sum(p.numel() for p in self.module.parameters()) or 1
-        seen_before = 0
-        found: list[Cut] = []
-        unit = ""
-        counted: set[str] = set()
-        live: set[Node] = set()
-        for i, node in enumerate(self.nodes[:-1]):
-            here = _unit(node)
-            if here and here != unit:
-                state = [n for n in live if n not in self._rebuildable]
-                if unit and len(state) == 1:
-                    found.append(Cut(here, i - 1, (state[0].name,), 1.0 - seen_before / total))
-                unit = here
-            live = {n for n in live if last_use.get(n, -1) > i}
-            if node.op != "get_attr" and last_use.get(node, -1) > i:
-                live.add(node)
-            for used in node.all_input_nodes:
-                if used.op == "get_attr" and str(used.target) not in counted:
-                    counted.add(str(used.target))
-                    seen_before += _parameter_size(self.module, str(used.target))
-        return found
+    def state_shapes(self, cut: Cut, inputs: Mapping[str, Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+        """Shapes of one example's state tensors, without the batch axis.
 
-    def tap(self, cut: Cut | None) -> GraphModule:
-        """The whole network that also returns the cut's state: (state..., outputs...), for one pass over the data."""
+        inputs: shapes of that example's own inputs, without the batch axis and padding.
+        """
+        sizes: dict[Any, int] = {}
+        for name, shape in inputs.items():
+            for symbolic, size in zip(self._named[name].meta["val"].shape[1:], shape):
+                if isinstance(symbolic, torch.SymInt):
+                    sizes[symbolic.node.expr] = size
+        return tuple(
+            tuple(
+                int(n.node.expr.subs(sizes)) if isinstance(n, torch.SymInt) else n
+                for n in self._named[tensor.name].meta["val"].shape[1:]
+            )
+            for tensor in cut.state
+        )
+
+    def tap(self, cuts: Sequence[Cut], outputs: bool = True) -> GraphModule:
+        """One pass over the data: all inputs in order -> each cut's state in order, then the outputs if wanted.
+
+        Shares the parameters of the exported network.
+        """
         graph = Graph()
         copied: dict[Node, Node] = {}
-        state = [self._by_name(name) for name in cut.state] if cut else []
-        kept: dict[Node, Node] = {}
         for node in self.nodes[:-1]:
             copied[node] = graph.node_copy(node, lambda n: copied[n])
-            if node in state:  # the next unit may work in place
-                kept[node] = graph.call_function(torch.ops.aten.clone.default, (copied[node],))
-        graph.output((*(kept[n] for n in state), *(copied[n] for n in self._outputs)))
-        graph.eliminate_dead_code()
-        return GraphModule(self.module, graph)
-
-    def suffix(self, cut: Cut) -> nn.Module:
-        """The part behind the cut, with parameters of its own: (state..., persistent inputs...) -> dict of outputs."""
-        graph = Graph()
-        copied: dict[Node, Node] = {}
-        state = [self._by_name(name) for name in cut.state]
-        for node in state:
-            copied[node] = graph.placeholder(f"state_{node.name}")
-        for name in self.persistent:
-            copied[self._by_name(name)] = graph.placeholder(name)
-        sizes = _Sizes(graph, {n: copied[n] for n in [*state, *map(self._by_name, self.persistent)]})
-
-        def get(node: Node) -> Node:
-            if node not in copied:
-                value = node.meta.get("val")
-                if node.target is torch.ops.aten.sym_size.int:
-                    copied[node] = sizes.read(cast(torch.SymInt, value))
-                else:
-                    assert node in self._rebuildable, f"{node} is needed behind the cut but is not in its state"
-                    for used in node.all_input_nodes:
-                        get(used)
-                    copied[node] = graph.node_copy(node, lambda n: copied[n])
-            return copied[node]
-
-        for node in self.nodes[cut.position + 1 : -1]:
-            if node.op == "call_function" and node.target is not torch.ops.aten.sym_size.int:
-                for used in node.all_input_nodes:
-                    get(used)
-                copied[node] = graph.node_copy(node, lambda n: copied[n])
-        graph.output(tuple(get(n) for n in self._outputs))
+        wanted = [self._named[tensor.name] for cut in cuts for tensor in cut.state]
+        graph.output(tuple(copied[n] for n in [*wanted, *(self._outputs if outputs else ())]))
         graph.eliminate_dead_code()
         with quiet_export():
-            return Suffix(copy.deepcopy(GraphModule(self.module, graph)), self.output_names)
+            return GraphModule(self.module, graph)
 
-    def _by_name(self, name: str) -> Node:
-        return cast(Node, next(n for n in self.nodes if n.name == name))
+    def suffix(self, cut: Cut | None) -> nn.Module:
+        """The part behind a cut, with parameters of its own: (state..., persistent inputs...) -> dict of outputs.
+
+        None: the whole network, called with all inputs in the order of input_names.
+        """
+        state = [self._named[tensor.name] for tensor in cut.state] if cut else []
+        names = self.persistent if cut else self.input_names
+        given = [*state, *(self._named[name] for name in names)]
+        graph = Graph()
+        copied = {n: graph.placeholder(n.name if n.op == "placeholder" else f"state_{n.name}") for n in given}
+        for node, placeholder in copied.items():
+            placeholder.meta = dict(node.meta)
+        sizes = _Sizes(graph, dict(copied))
+        for node in _needed(self._outputs, copied):
+            if _is_size(node):
+                copied[node] = sizes.read(node.meta["val"])
+            else:
+                rebuilt = cut is None or self._index[node] > cut.position or node in self._rebuildable
+                assert rebuilt, f"{node} is needed behind the cut but is not in its state"
+                copied[node] = graph.node_copy(node, lambda n: copied[n])
+        graph.output(tuple(copied[n] for n in self._outputs))
+        graph.eliminate_dead_code()
+        frozen = {id(self._parameters[n]) for n in _ancestors(state) if n in self._parameters}
+        with quiet_export():
+            module = GraphModule(self.module, graph)
+            frozen_names = [n for n, p in module.named_parameters(remove_duplicate=False) if id(p) in frozen]
+            module = copy.deepcopy(module)
+        for name in frozen_names:
+            module.get_parameter(name).requires_grad_(False)
+        return Suffix(module, self.output_names)
 
 
 class _Sizes:
@@ -179,8 +203,7 @@ class _Sizes:
         key = str(size)
         if key not in self.made:
             for original, node in self.available.items():
-                value = original.meta["val"]
-                for axis, length in enumerate(value.shape):
+                for axis, length in enumerate(original.meta["val"].shape):
                     if str(length) == key:
                         self.made[key] = self.graph.call_function(torch.ops.aten.sym_size.int, (node, axis))
                         return self.made[key]
@@ -204,18 +227,41 @@ def _flat(value: Any) -> Sequence[Any]:
     return value if isinstance(value, tuple | list) else [value]
 
 
-def _unit(node: Node) -> str:
-    """The numbered unit (blocks.6, encoder.layer.5) that a node belongs to; "" outside of any."""
-    stack = node.meta.get("nn_module_stack") or {}
-    if not stack:
-        return ""
-    path = re.sub(r"^L\['self'\]\.?", "", str(list(stack.values())[-1][0]))
-    match = _NUMBERED_UNIT.match(path)
-    return match.group(0) if match else ""
+def _is_size(node: Node) -> bool:
+    return node.op == "call_function" and node.target is torch.ops.aten.sym_size.int
 
 
-def _parameter_size(module: nn.Module, name: str) -> int:
-    value: Any = module
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value.numel() if isinstance(value, nn.Parameter) else 0
+def _symbols(size: int | torch.SymInt) -> set[str]:
+    return {str(s) for s in size.node.expr.free_symbols} if isinstance(size, torch.SymInt) else set()
+
+
+def _ragged(node: Node) -> tuple[int, ...]:
+    return tuple(axis for axis, size in enumerate(node.meta["val"].shape[1:]) if _symbols(size))
+
+
+def _ancestors(nodes: Iterable[Node]) -> set[Node]:
+    """These nodes and all that they are computed from; a size is read, not computed."""
+    found: set[Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += [] if _is_size(node) else node.all_input_nodes
+    return found
+
+
+def _needed(outputs: Iterable[Node], given: Mapping[Node, Node]) -> Iterator[Node]:
+    """What must be computed for the outputs where some nodes are given, inputs first."""
+    done = set(given)
+    waiting = list(outputs)[::-1]
+    while waiting:
+        node = waiting[-1]
+        missing = [] if _is_size(node) else [n for n in node.all_input_nodes if n not in done]
+        if node in done or not missing:
+            waiting.pop()
+            if node not in done:
+                done.add(node)
+                yield node
+        else:
+            waiting += missing[::-1]

@@ -1,7 +1,8 @@
 """timm image backbones. The only file that imports timm.
 
-Recipe: AdamW on the suffix with frozen batch-norm statistics; the rates lie between BiT's and LP-FT's (the head
-starts from its closed-form solution, the suffix moves at about a tenth of a from-scratch rate).
+Recipes: AdamW on the suffix with frozen batch-norm statistics; the rates lie between BiT's and LP-FT's (the head
+starts from its closed-form solution, the suffix moves at about a tenth of a from-scratch rate), measured in
+docs/log.md for the last block.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,24 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from headstart.backbones.backbone import AffineHead, Item, Prefix, Recipe
+from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
+from headstart.backbones.places import depths_of, tapped
 from headstart.backbones.weights import weights_digest
 from headstart.data import image
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
 
-RECIPE = Recipe(learning_rate=5e-4, head_learning_rate=1e-4, batch_size=32, max_epochs=8, weight_decay=0.02)
+_RECIPE = Recipe(
+    learning_rate=5e-4, head_learning_rate=1e-4, batch_size=32, max_epochs=10, min_epochs=5, weight_decay=0.02
+)
+RECIPES = {
+    "block": _RECIPE,
+    "third": replace(_RECIPE, learning_rate=3e-4, layer_decay=0.8, max_epochs=12),
+    "all": replace(_RECIPE, learning_rate=2e-4, layer_decay=0.8, max_epochs=20),
+    "lora": replace(_RECIPE, learning_rate=5e-4, max_epochs=20),
+}
 MIN_SUFFIX_SHARE = 0.05
 
 
@@ -48,7 +60,6 @@ class TimmBackbone:
     features = ("native",)
     allow_l2 = {"native": False}  # noqa: RUF012
     views = ("plain", "hflip", "vflip", "hvflip")
-    recipe = RECIPE
     unit = "image"
     batch_budget = 8
     stock_script = "timm_images.py"
@@ -65,8 +76,6 @@ class TimmBackbone:
         self.key = hashlib.sha256(
             f"{weights_key}|{source.architecture}|{described}|{timm.__version__}".encode()
         ).hexdigest()
-        self._graph: CutGraph | None = None
-        self._cut: Cut | None = None
 
     def encode(self, example: Example, view: str) -> Item:
         from PIL import ImageOps
@@ -85,29 +94,38 @@ class TimmBackbone:
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return {"image": np.stack([item["image"] for item in items])}
 
-    def _cut_graph(self) -> tuple[CutGraph, Cut]:
-        if self._graph is None or self._cut is None:
-            batch = torch.export.Dim("batch", min=1, max=4096)
-            sample = {"image": torch.zeros(2, *self.data_config["input_size"])}
-            self._graph = CutGraph(_Named(self.model), sample, {"image": {0: batch}})
-            cuts = [c for c in self._graph.cuts() if c.suffix_share >= MIN_SUFFIX_SHARE]
-            if not cuts:
-                raise ModelError(f"{self.source.id} has no place between its blocks where it can be cut.")
-            self._cut = cuts[-1]
-        return self._graph, self._cut
+    @cached_property
+    def _graph(self) -> CutGraph:
+        sample = {"image": torch.zeros(2, *self.data_config["input_size"])}
+        return CutGraph(_Named(self.model), sample, self._shapes())
 
-    def prefix(self) -> Prefix:
-        graph, cut = self._cut_graph()
-        shapes = {"image": {0: torch.export.Dim("batch", min=1, max=4096)}}
-        return Prefix(graph.tap(cut), ("image",), ("state", "native"), "state", frozenset(), shapes, cut.name)
+    @cached_property
+    def _cuts(self) -> dict[str, Cut]:
+        return {cut.name: cut for cut in self._graph.cuts()}
 
-    def suffix(self) -> nn.Module:
-        graph, cut = self._cut_graph()
-        return graph.suffix(cut)
+    def _shapes(self) -> dict[str, Any]:
+        return {"image": {0: torch.export.Dim("batch", min=1, max=4096)}}
 
-    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
-        stacked = torch.from_numpy(np.stack(states))
-        return (stacked.contiguous(memory_format=torch.channels_last) if stacked.dim() == 4 else stacked,)
+    @cached_property
+    def depths(self) -> tuple[Depth, ...]:
+        found = depths_of(list(self._cuts.values()), MIN_SUFFIX_SHARE, "block")
+        if not found:
+            raise ModelError(f"{self.source.id} has no place between its blocks where it can be cut.")
+        return found
+
+    def recipe(self, depth: Depth) -> Recipe:
+        return RECIPES[depth.name]
+
+    def prefix(self, cuts: Sequence[str]) -> Prefix:
+        return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
+
+    def suffix(self, cut: str | None) -> nn.Module:
+        return self._graph.suffix(self._cuts[cut] if cut else None)
+
+    def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+        """Inputs and states alike are stacked; images in channels_last."""
+        stacked = (torch.from_numpy(np.stack([record[name] for record in records])).float() for name in records[0])
+        return tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in stacked)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TimmBackbone:
         import timm

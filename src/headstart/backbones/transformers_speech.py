@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.backbones.backbone import AffineHead, Item, Prefix, Recipe
+from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.weights import weights_digest
 from headstart.data import audio
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
 
-RECIPE = Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4, warmup_share=0.1)
+DECODER = "decoder"  # the cut between encoder and decoder
+RECIPES = {
+    "block": Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4),
+    "all": Recipe(learning_rate=1e-5, head_learning_rate=1e-5, batch_size=8, max_epochs=6, min_epochs=1),
+    "lora": Recipe(learning_rate=1e-4, head_learning_rate=1e-4, batch_size=8, max_epochs=6, min_epochs=1),
+}
 
 
 class _Encoder(nn.Module):
@@ -39,15 +45,23 @@ class _Encoder(nn.Module):
         return (self.encoder(input_features).last_hidden_state,)  # (B, 80, 3000) -> (B, 1500, D)
 
 
-class _Decoder(nn.Module):
-    """Whisper's decoder and output projection, on cached encoder states."""
+class _Tail(nn.Module):
+    """Whisper's decoder and output projection on encoder states; with its encoder, on log-mel frames."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, with_encoder: bool) -> None:
         super().__init__()
+        self.encoder = copy.deepcopy(model.model.encoder) if with_encoder else None
         self.decoder = copy.deepcopy(model.model.decoder)
 
-    def forward(self, states: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
-        output = self.decoder(input_ids=token_ids, encoder_hidden_states=states, use_cache=False)
+    def states(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, 1500, D), from the same or from log-mel frames (B, 80, 3000)."""
+        if self.encoder is None:
+            return inputs
+        states: torch.Tensor = self.encoder(inputs).last_hidden_state
+        return states
+
+    def forward(self, inputs: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+        output = self.decoder(input_ids=token_ids, encoder_hidden_states=self.states(inputs), use_cache=False)
         # the projection is tied to the token embedding
         return nn.functional.linear(output.last_hidden_state, self.decoder.embed_tokens.weight)  # (B, T, V)
 
@@ -58,7 +72,6 @@ class WhisperBackbone:
     features: tuple[str, ...] = ()
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     views = ("plain",)
-    recipe = RECIPE
     batch_budget = 2
     unit = "recording"
     stock_script = "whisper_recordings.py"
@@ -89,16 +102,26 @@ class WhisperBackbone:
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return {"input_features": np.stack([item["input_features"] for item in items])}
 
-    def prefix(self) -> Prefix:
+    @cached_property
+    def depths(self) -> tuple[Depth, ...]:
+        return (Depth("block", "decoder", DECODER, 0.5), Depth("all", "whole network", None, 1.0))
+
+    def recipe(self, depth: Depth) -> Recipe:
+        return RECIPES[depth.name]
+
+    def prefix(self, cuts: Sequence[str]) -> Prefix:
+        """The encoder; its output is the state before the decoder, the only cut."""
+        assert tuple(cuts) in ((), (DECODER,)), cuts
         shapes = {"input_features": {0: torch.export.Dim("batch", min=1, max=256)}}
         encoder = _Encoder(self.model.model.encoder)
-        return Prefix(encoder, ("input_features",), ("state",), "state", frozenset(), shapes, "decoder")
+        return Prefix(encoder, ("input_features",), ("state",), {DECODER: ("state",)}, {"state": ()}, shapes)
 
-    def suffix(self) -> nn.Module:
-        return _Decoder(self.model)
+    def suffix(self, cut: str | None) -> nn.Module:
+        return _Tail(self.model, with_encoder=cut is None)
 
-    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
-        return (torch.from_numpy(np.stack(states)),)
+    def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+        name = "state" if cut else "input_features"
+        return (torch.from_numpy(np.stack([record[name] for record in records])).float(),)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> WhisperBackbone:
         del sample
@@ -119,17 +142,21 @@ class WhisperBackbone:
         """The longest target the decoder's positions allow."""
         return int(self.model.config.max_target_positions) - 1
 
-    def generate(self, states: torch.Tensor, decoder: nn.Module | None = None) -> list[str]:
-        """Greedy transcripts from cached encoder states (B, 1500, D), as the stock pipeline decodes."""
+    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
+        """Greedy transcripts, as the stock pipeline decodes.
+
+        inputs: encoder states (B, 1500, D), or what `network`, a suffix of this backbone, takes.
+        """
         from transformers.modeling_outputs import BaseModelOutput
 
-        original = self.model.model.decoder
-        if decoder is not None:
-            tuned: Any = decoder
-            self.model.model.decoder = tuned.decoder
-            self.model.proj_out.weight = tuned.decoder.embed_tokens.weight
+        original, states = self.model.model.decoder, inputs
         try:
             with torch.inference_mode():
+                if network is not None:
+                    tuned: Any = network
+                    states = tuned.states(inputs)
+                    self.model.model.decoder = tuned.decoder
+                    self.model.proj_out.weight = tuned.decoder.embed_tokens.weight
                 tokens = self.model.generate(encoder_outputs=BaseModelOutput(last_hidden_state=states))
         finally:
             self.model.model.decoder = original
@@ -142,8 +169,9 @@ class WhisperBackbone:
         del head, classes
         model = copy.deepcopy(self.model)
         if tuned:
-            weights = {name.removeprefix("decoder."): value for name, value in tuned.items()}
-            model.model.decoder.load_state_dict(weights, strict=True)
+            missing, unknown = model.model.load_state_dict(tuned, strict=False)
+            assert not unknown, unknown
+            assert all(name.startswith("encoder.") for name in missing), missing
             model.tie_weights()
         model.save_pretrained(folder)
         self.processor.save_pretrained(folder)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,20 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from headstart.backbones.backbone import AffineHead, Item, Prefix, Recipe
+from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
+from headstart.backbones.places import depths_of, padded, tapped
 from headstart.backbones.weights import weights_digest
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
 
-RECIPE = Recipe(learning_rate=2e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=6)
+RECIPES = {
+    "block": Recipe(learning_rate=2e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=6),
+    "third": Recipe(learning_rate=1e-4, head_learning_rate=5e-4, batch_size=32, max_epochs=8),
+    "all": Recipe(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
+    "lora": Recipe(learning_rate=3e-4, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
+}
 MAX_TOKENS = 256
 # families whose stock sequence classifier is an affine map of the pretrained pooler
 POOLER_FAMILIES = frozenset({"bert"})
@@ -55,7 +62,6 @@ class TextBackbone:
     """An encoder and its tokenizer from a local transformers folder."""
 
     views = ("plain",)
-    recipe = RECIPE
     batch_budget = 4096
     unit = "text"
     stock_script = "transformers_texts.py"
@@ -71,8 +77,6 @@ class TextBackbone:
         tokenizer_digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         described = f"{weights_key}|{tokenizer_digest}|{self.max_tokens}|{','.join(self.features)}"
         self.key = hashlib.sha256(described.encode()).hexdigest()
-        self._graph: CutGraph | None = None
-        self._cut: Cut | None = None
 
     def encode(self, example: Example, view: str) -> Item:
         del view
@@ -102,38 +106,47 @@ class TextBackbone:
         tokens = torch.export.Dim("tokens", min=2, max=self.max_tokens)
         return {"input_ids": {0: batch, 1: tokens}, "attention_mask": {0: batch, 1: tokens}}
 
-    def _cut_graph(self) -> tuple[CutGraph, Cut]:
-        if self._graph is None or self._cut is None:
-            ids = torch.ones(3, 16, dtype=torch.int64)
-            mask = torch.ones_like(ids)
-            mask[1, 9:] = 0
-            pooled = _Pooled(self.model, "native" in self.features)
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            self._graph = CutGraph(pooled, inputs, self._shapes(), persistent=("attention_mask",))
-            cuts = self._graph.cuts()
-            if not cuts:
-                raise ModelError(f"{self.source.id} has no place between its layers where it can be cut.")
-            self._cut = cuts[-1]
-        return self._graph, self._cut
+    @cached_property
+    def _graph(self) -> CutGraph:
+        ids = torch.ones(3, 16, dtype=torch.int64)
+        mask = torch.ones_like(ids)
+        mask[1, 9:] = 0
+        pooled = _Pooled(self.model, "native" in self.features)
+        return CutGraph(
+            pooled, {"input_ids": ids, "attention_mask": mask}, self._shapes(), persistent=("attention_mask",)
+        )
 
-    def prefix(self) -> Prefix:
-        graph, cut = self._cut_graph()
-        names = ("state", *graph.output_names)
-        inputs = ("input_ids", "attention_mask")
-        return Prefix(graph.tap(cut), inputs, names, "state", frozenset({"state"}), self._shapes(), cut.name)
+    @cached_property
+    def _cuts(self) -> dict[str, Cut]:
+        return {cut.name: cut for cut in self._graph.cuts()}
 
-    def suffix(self) -> nn.Module:
-        graph, cut = self._cut_graph()
-        return graph.suffix(cut)
+    @cached_property
+    def depths(self) -> tuple[Depth, ...]:
+        found = depths_of(list(self._cuts.values()), 0.0, "layer")
+        if not found:
+            raise ModelError(f"{self.source.id} has no place between its layers where it can be cut.")
+        return found
 
-    def batch_state(self, states: Sequence[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
-        longest = max(len(s) for s in states)
-        hidden = torch.zeros(len(states), longest, states[0].shape[-1])  # (B, T, D)
-        mask = torch.zeros(len(states), longest, dtype=torch.int64)
-        for row, state in enumerate(states):
-            hidden[row, : len(state)] = torch.from_numpy(np.array(state))
-            mask[row, : len(state)] = 1
-        return hidden, mask
+    def recipe(self, depth: Depth) -> Recipe:
+        return RECIPES[depth.name]
+
+    def prefix(self, cuts: Sequence[str]) -> Prefix:
+        return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
+
+    def suffix(self, cut: str | None) -> nn.Module:
+        return self._graph.suffix(self._cuts[cut] if cut else None)
+
+    def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+        """States padded to the longest, then the mask; token numbers and mask for None."""
+        if cut is None:
+            items: list[Item] = [dict(record) for record in records]
+            return tuple(torch.from_numpy(value) for value in self.collate(items).values())
+        states = tuple(padded([record[name] for record in records]) for name in records[0])
+        first = next(tensor for tensor in self._cuts[cut].state if tensor.ragged)
+        name = f"{cut}:{first.name}"
+        lengths = torch.tensor([record[name].shape[first.ragged[0]] for record in records])
+        mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]  # (B, T)
+        return (*states, mask.to(torch.int64))
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TextBackbone:
         del sample

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "score a finished run on other labelled data",
     "report": "where a run's report is; --open shows it",
     "models": "the pretrained models; `models get ID` fetches one",
+    "cache": "what cached features take; `cache clear` removes them",
     "doctor": "check this machine and installation",
 }
 

@@ -28,10 +28,11 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--depth",
-    type=click.Choice(["auto", "head", "block"]),
+    type=click.Choice(["auto", "head", "block", "third", "all", "lora"]),
     default="auto",
     show_default=True,
-    help="How deep to tune: auto lets held-out folds decide.",
+    help="How deep to tune: auto lets held-out folds decide. block: the last block (or the decoder); third: the last "
+    "third; all: the whole network; lora: low-rank changes to all of it.",
 )
 @click.option("--input-column", help="Column with the texts or file names.")
 @click.option("--target-column", help="Column with the labels or transcripts.")
@@ -45,6 +46,7 @@ import click
 )
 @click.option("--plan", type=click.Path(), help="Replay the plan.json of an earlier run.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
+@click.option("--cache-dir", type=click.Path(), help="Folder for cached features instead of $HEADSTART_CACHE.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json at the end instead of the summary.")
 def command(data: str, budget: str, as_json: bool, **options: Any) -> None:
     """Select a pretrained model for DATA, replace its head, fine-tune as deep as evidence supports, evaluate and save.

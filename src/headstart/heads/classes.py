@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.heads.head import CandidateScore, Difference, Outputs, tuned_weights
+from headstart.backbones.backbone import Depth
+from headstart.heads.head import CandidateScore, Difference, Outputs, Tunable, tuned_weights
 from headstart.heads.linear import LinearHead, fit_linear_head, refit_linear_head
 from headstart.metrics.calibration import fold_temperature, softmax
 from headstart.problem import Problem, Rows
@@ -22,11 +23,11 @@ from headstart.types import Prediction, Reporter
 OUTPUT_BATCH = 128
 
 
-class _Classifier(nn.Module):
+class _Classifier(Tunable):
     """A network behind a cut, and a linear head on one of its pooled features."""
 
-    def __init__(self, suffix: nn.Module, head: LinearHead) -> None:
-        super().__init__()
+    def __init__(self, cut: str | None, suffix: nn.Module, head: LinearHead) -> None:
+        super().__init__(cut)
         self.suffix = suffix
         self.feature = head.feature
         self.unit_length = head.normalisation == "l2"
@@ -90,25 +91,24 @@ class ClassHead:
         del reporter
         return base.logits(problem.features.pooled(base.feature, rows))
 
-    def build(self, problem: Problem, base: LinearHead) -> nn.Module:
-        return _Classifier(problem.backbone.suffix(), base)
+    def build(self, problem: Problem, base: LinearHead, depth: Depth) -> Tunable:
+        return _Classifier(depth.cut, problem.backbone.suffix(depth.cut), base)
 
-    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
-        view = problem.features.views[int(rng.integers(len(problem.features.views)))]
-        state = problem.backbone.batch_state(problem.features.states(rows, view))
+    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+        """Cross-entropy, each row in a view drawn at random."""
+        views = [problem.features.views[i] for i in rng.integers(len(problem.features.views), size=len(rows))]
         target = torch.from_numpy(problem.labels[rows])
-        smoothing = problem.backbone.recipe.label_smoothing
-        return nn.functional.cross_entropy(module(*state), target, label_smoothing=smoothing)
+        return nn.functional.cross_entropy(module(*problem.inputs(rows, module.cut, views)), target)
 
-    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+    def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         logits = self._logits(problem, module, rows)
         return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(problem.labels[rows])))
 
-    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+    def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         del reporter
         return self._logits(problem, module, rows)
 
-    def _logits(self, problem: Problem, module: nn.Module, rows: Rows) -> NDArray[np.float32]:
+    def _logits(self, problem: Problem, module: Tunable, rows: Rows) -> NDArray[np.float32]:
         """Logits (n, C), computed in order of length so that little is padded."""
         order = np.argsort(problem.features.lengths(rows), kind="stable")
         logits = np.zeros((len(rows), problem.n_classes), dtype=np.float32)
@@ -116,8 +116,7 @@ class ClassHead:
         with torch.inference_mode():
             for start in range(0, len(rows), OUTPUT_BATCH):
                 part = order[start : start + OUTPUT_BATCH]
-                state = problem.backbone.batch_state(problem.features.states(rows[part]))
-                logits[part] = module(*state).numpy()
+                logits[part] = module(*problem.inputs(rows[part], module.cut)).numpy()
         return logits
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
@@ -151,7 +150,7 @@ class ClassHead:
         self,
         problem: Problem,
         base: LinearHead,
-        module: nn.Module | None,
+        module: Tunable | None,
         temperature: float,
         folder: Path,
         classes: Sequence[str],

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from headstart.backbones.backbone import Depth
 from headstart.problem import Problem, Rows
 from headstart.types import Prediction, Reporter
 
@@ -42,6 +43,17 @@ class Difference:
     sentence: str
 
 
+class Tunable(nn.Module):
+    """What a rung trains: a network behind a cut with a head on it.
+
+    cut: the cut that it continues from; None where it takes the inputs themselves.
+    """
+
+    def __init__(self, cut: str | None) -> None:
+        super().__init__()
+        self.cut = cut
+
+
 class Head(Protocol):
     """A base is what stands before any tuning: a closed-form head, or the checkpoint's own."""
 
@@ -64,16 +76,16 @@ class Head(Protocol):
     def base_outputs(self, problem: Problem, base: Any, rows: Rows, reporter: Reporter) -> Outputs:
         """Outputs of the untuned network for these rows."""
 
-    def build(self, problem: Problem, base: Any) -> nn.Module:
-        """A trainable module on cached states, starting exactly from the base."""
+    def build(self, problem: Problem, base: Any, depth: Depth) -> Tunable:
+        """What this depth trains, starting exactly from the base."""
 
-    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
         """Training loss of one batch."""
 
-    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+    def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         """Development loss, cheap enough for every epoch."""
 
-    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+    def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         """Outputs of a tuned module for these rows."""
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
@@ -95,7 +107,7 @@ class Head(Protocol):
         self,
         problem: Problem,
         base: Any,
-        module: nn.Module | None,
+        module: Tunable | None,
         temperature: float,
         folder: Path,
         classes: Sequence[str],
@@ -104,8 +116,6 @@ class Head(Protocol):
 
 
 def tuned_weights(module: nn.Module, part: str) -> dict[str, torch.Tensor]:
-    """A submodule's weights under the names they have in the original model."""
-    found = {}
-    for name, value in module.get_submodule(part).state_dict().items():
-        found[name.removeprefix("graph_module.")] = value.detach().clone()
-    return found
+    """A submodule's parameters under the names they have in the original model; buffers are as they were."""
+    named = module.get_submodule(part).named_parameters(remove_duplicate=False)
+    return {name.removeprefix("graph_module."): value.detach().clone() for name, value in named}

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.heads.head import CandidateScore, Difference, Outputs, tuned_weights
+from headstart.backbones.backbone import Depth
+from headstart.heads.head import CandidateScore, Difference, Outputs, Tunable, tuned_weights
 from headstart.metrics.speech import row_errors
 from headstart.problem import Problem, Rows
 from headstart.types import Prediction, Reporter
@@ -27,8 +28,20 @@ class Generator(Protocol):
     def token_ids(self, text: str) -> list[int]:
         """Target tokens with the decoder's prompt and end token."""
 
-    def generate(self, states: torch.Tensor, decoder: nn.Module | None = None) -> list[str]:
-        """Texts from encoder states."""
+    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
+        """Texts from encoder states, or from a network's own inputs."""
+
+
+class _Transcriber(Tunable):
+    """An encoder-decoder, or its decoder on cached states."""
+
+    def __init__(self, cut: str | None, network: nn.Module) -> None:
+        super().__init__(cut)
+        self.network = network
+
+    def forward(self, inputs: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(inputs, token_ids)  # (B, T, V)
+        return logits
 
 
 @dataclass(frozen=True)
@@ -59,15 +72,14 @@ class Seq2SeqHead:
             known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
         return np.array([known[int(r)] for r in rows], dtype=object)
 
-    def build(self, problem: Problem, base: None) -> nn.Module:
+    def build(self, problem: Problem, base: None, depth: Depth) -> Tunable:
         del base
-        return problem.backbone.suffix()
+        return _Transcriber(depth.cut, problem.backbone.suffix(depth.cut))
 
-    def step_loss(self, problem: Problem, module: nn.Module, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
         del rng
         inputs, labels = self._teacher_forcing(problem, rows)
-        state = problem.backbone.batch_state(problem.features.states(rows))
-        # only positions with a target reach the loss, as (positions, vocabulary)
+        state = problem.inputs(rows, module.cut)
         logits = module(*state, inputs)  # (B, T, V)
         return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
 
@@ -89,7 +101,7 @@ class Seq2SeqHead:
         labels[:, 0] = IGNORED_LABEL
         return inputs, labels
 
-    def dev_loss(self, problem: Problem, module: nn.Module, rows: Rows) -> float:
+    def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         module.eval()
         rng = np.random.default_rng(0)
         with torch.inference_mode():
@@ -99,20 +111,25 @@ class Seq2SeqHead:
             ]
         return float(np.mean(losses))
 
-    def outputs(self, problem: Problem, module: nn.Module, rows: Rows, reporter: Reporter) -> Outputs:
+    def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         return np.array(self._generate(problem, module, rows, reporter, "Tuned model"), dtype=object)
 
     def _generate(
-        self, problem: Problem, module: nn.Module | None, rows: Rows, reporter: Reporter, what: str
+        self, problem: Problem, module: Tunable | None, rows: Rows, reporter: Reporter, what: str
     ) -> list[str]:
         """Texts for these rows, batched by target length: a batch decodes until its longest text ends."""
         order = np.argsort([len(t) for t in problem.targets(rows)], kind="stable")
+        backbone = cast(Generator, problem.backbone)
+        # the untouched model decodes from cached states as well
+        cut, network = (
+            (module.cut, module.network) if isinstance(module, _Transcriber) else (problem.features.cuts[0], None)
+        )
         texts = [""] * len(rows)
         starts = range(0, len(rows), GENERATE_BATCH)
         for start in reporter.track(starts, f"{what}: decoding", len(starts)):
             part = order[start : start + GENERATE_BATCH]
-            (states,) = problem.backbone.batch_state(problem.features.states(rows[part]))
-            for position, text in zip(part, cast(Generator, problem.backbone).generate(states, module)):
+            (inputs,) = problem.inputs(rows[part], cut)
+            for position, text in zip(part, backbone.generate(inputs, network)):
                 texts[position] = text
         return texts
 
@@ -143,11 +160,11 @@ class Seq2SeqHead:
         self,
         problem: Problem,
         base: None,
-        module: nn.Module | None,
+        module: Tunable | None,
         temperature: float,
         folder: Path,
         classes: Sequence[str],
     ) -> str:
         del base, temperature
-        tuned = tuned_weights(module, "decoder") if module is not None else {}
-        return problem.backbone.save(folder, {f"decoder.{k}": v for k, v in tuned.items()}, None, classes)
+        tuned = tuned_weights(module, "network") if module is not None else {}
+        return problem.backbone.save(folder, tuned, None, classes)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from headstart.errors import SettingError
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
-from headstart.runtime.engine import Batch, Engine, Run
+from headstart.runtime.candidates import (
+    Candidate,
+    Job,
+    Unusable,
+    as_remembered,
+    run_reference,
+    time_openvino,
+    time_torch,
+)
+from headstart.runtime.engine import Batch, Engine
+from headstart.runtime.memory import Choice, circumstances, recall, remember
 
 ENGINES = ("auto", "openvino", "torch")
-MAX_RELATIVE_ERROR = 1e-3
 
 
 def choose_engine(
@@ -29,74 +37,84 @@ def choose_engine(
     wanted: str = "auto",
     kept: Path | None = None,
 ) -> Engine:
-    """Compile for each engine this machine has, compare with torch, time one batch, keep the faster.
+    """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
-    kept: where a converted network may be kept between runs, named after its weights.
+    kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
     """
     if wanted not in ENGINES:
         raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
-    reference = torch_engine.compile_torch(module, input_names)
-    examples = len(next(iter(sample.values())))
-    device = _device()
-    if wanted == "torch" or (wanted == "auto" and torch_engine.device_name() == "cuda"):
-        seconds = _time(reference, sample)
-        why = "asked for" if wanted == "torch" else "a GPU is present"
-        return Engine("torch", torch.__version__, device, reference, why, examples / seconds, examples / seconds)
-    other, fault = _try_openvino(module, sample, input_names, dynamic_shapes, reference, kept)
-    seconds = _time(reference, sample) if wanted == "auto" else float("nan")
-    if other is not None:
-        run, error = other
-        other_seconds = _time(run, sample)
-        if other_seconds < seconds or wanted == "openvino":
-            gain = f"{seconds / other_seconds:.1f} times torch's speed" if wanted == "auto" else "asked for"
-            why = f"{gain}, largest relative difference {error:.0e}"
-            version = openvino_engine.version() or ""
-            return Engine("openvino", version, device, run, why, examples / other_seconds, examples / seconds)
-        fault = f"torch measured {other_seconds / seconds:.1f} times OpenVINO's speed"
-    elif wanted == "openvino":
-        raise SettingError(f"engine openvino cannot be used here: {fault}. Use --engine torch.")
-    else:
-        say(f"OpenVINO is not used: {fault}. Running on torch, which is slower.")
-    return Engine("torch", torch.__version__, device, reference, fault, examples / seconds, examples / seconds)
+    job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
+    if kept is None:
+        return _engine(job, *_measure(job, wanted))
+    file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
+    choice = recall(file, holds_for, say)
+    chosen = as_remembered(job, choice) if choice else None
+    if choice is None or chosen is None:
+        chosen, choice = _measure(job, wanted)
+        remember(file, holds_for, choice)
+        return _engine(job, chosen, choice)
+    if choice.fallback:
+        say(choice.fallback)
+    return _engine(job, chosen, replace(choice, why=f"remembered from an earlier run: {choice.why}"), remembered=True)
 
 
-def _try_openvino(
-    module: nn.Module,
-    sample: Batch,
-    input_names: Sequence[str],
-    dynamic_shapes: dict[str, Any],
-    reference: Run,
-    kept: Path | None,
-) -> tuple[tuple[Run, float] | None, str]:
-    if openvino_engine.version() is None:
-        return None, "it is not installed (pip install openvino)"
-    small = {name: value[:2] for name, value in sample.items()}
-    try:
-        run = openvino_engine.compile_openvino(module, small, input_names, dynamic_shapes, kept)
-        answers = run(small)
-    except Exception as error:  # any converter fault means: use the reference engine, and say so
-        return None, f"the model could not be converted ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
-    worst = 0.0
-    for ours, expected in zip(answers, reference(small)):
-        scale = float(np.abs(expected).max()) or 1.0
-        worst = float(np.maximum(worst, np.abs(ours - expected).max() / scale))  # NaN stays NaN
-    if not worst <= MAX_RELATIVE_ERROR:
-        return None, f"its answers differ from torch's by {worst:.1e} (relative), more than {MAX_RELATIVE_ERROR:.0e}"
-    return (run, worst), ""
+def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:
+    """Time what may be chosen, keep the fastest."""
+    notes: list[str] = []
+    fallback = ""
+    reference = run_reference(job)
+    candidates = [] if wanted == "openvino" else time_torch(job, reference, notes)
+    on_gpu = torch_engine.device_name() == "cuda"
+    if wanted == "openvino" or (wanted == "auto" and not on_gpu):
+        try:
+            candidates += time_openvino(job, reference, notes)
+        except Unusable as fault:
+            if wanted == "openvino":
+                raise SettingError(f"engine openvino cannot be used here: {fault}. Use --engine torch.") from fault
+            fallback = f"OpenVINO is not used: {fault}. Running on torch, which is slower."
+            job.say(fallback)
+    chosen = min(candidates, key=lambda c: c.seconds)
+    rates = {c.label: _examples(job) / c.seconds for c in candidates}
+    torch_rate = max((rates[c.label] for c in candidates if c.name == "torch"), default=None)
+    asked = "asked for" if wanted != "auto" else "a GPU is present" if on_gpu else fallback.removesuffix(".")
+    why = "; ".join(reason for reason in (asked, *_reasons(chosen, candidates, rates), *notes) if reason)
+    choice = Choice(chosen.name, chosen.setting, chosen.precision, rates, torch_rate, why, chosen.network, fallback)
+    return chosen, choice
 
 
-def _time(run: Run, sample: Batch) -> float:
-    run(sample)
-    begin = time.perf_counter()
-    run(sample)
-    return max(time.perf_counter() - begin, 1e-9)
+def _reasons(chosen: Candidate, candidates: Sequence[Candidate], rates: dict[str, float]) -> list[str]:
+    reasons: list[str] = []
+    others = [c.seconds for c in candidates if c.name != chosen.name]
+    if others:
+        other = "torch" if chosen.name == "openvino" else "OpenVINO"
+        reasons.append(f"{min(others) / chosen.seconds:.1f} times {other}'s speed")
+    if len(candidates) > 1:
+        reasons.append("per second " + ", ".join(f"{label} {rate:.3g}" for label, rate in rates.items()))
+    if chosen.error:
+        reasons.append(f"largest relative difference {chosen.error:.0e}")
+    return reasons
 
 
-def _device() -> str:
-    import os
+def _engine(job: Job, chosen: Candidate, choice: Choice, remembered: bool = False) -> Engine:
+    rate = _examples(job) / chosen.seconds
+    # torch was not timed again: scale by how fast the machine is now
+    torch_rate = rate * choice.torch_rate / choice.rate if choice.torch_rate else float("nan")
+    return Engine(
+        name=chosen.name,
+        version=torch.__version__ if chosen.name == "torch" else openvino_engine.version() or "",
+        device=torch_engine.describe_device(),
+        run=chosen.run,
+        why=choice.why,
+        examples_per_second=rate,
+        torch_examples_per_second=torch_rate,
+        compile_seconds=chosen.convert_seconds + chosen.compile_seconds,
+        setting=chosen.setting,
+        precision=chosen.precision,
+        remembered=remembered,
+    )
 
-    if torch_engine.device_name() == "cuda":
-        return str(torch.cuda.get_device_name())
-    return f"CPU, {os.cpu_count()} cores"
+
+def _examples(job: Job) -> int:
+    return len(next(iter(job.sample.values())))

@@ -17,6 +17,8 @@ class Engine:
     """run: one batch of named arrays -> the module's outputs in order. why: the measurement behind the choice.
 
     examples_per_second, torch_examples_per_second: from the micro-benchmark; NaN where torch was not timed.
+    compile_seconds: converting and compiling, 0 for torch. setting: how the engine was set, as measured fastest.
+    precision: what it computes in; answers are float32 either way. remembered: chosen by an earlier measurement.
     """
 
     name: str
@@ -26,8 +28,12 @@ class Engine:
     why: str
     examples_per_second: float
     torch_examples_per_second: float
+    compile_seconds: float = 0.0
+    setting: str = ""
+    precision: str = "f32"
+    remembered: bool = False
 
     @property
     def key(self) -> str:
         """Part of the feature cache's key: another engine may round differently."""
-        return f"{self.name}-{self.version}-f32"
+        return f"{self.name}-{self.version}-{self.precision}"

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.runtime.engine import Batch, Run
+from headstart.runtime.traceable import traceable
+
+# ways to convert, the fast one first -> least size of a dynamic axis (the exporter takes 1 for a constant)
+LEAST_SIZE = {"traced": 1, "exported": 2}
+LATENCY = "latency"
+MAX_STREAMS = 4
+CONVERSION = 2  # counts changes of the conversion: networks kept by an older one are not read
 
 
 def version() -> str | None:
@@ -29,33 +36,45 @@ def version() -> str | None:
         return None
 
 
-def compile_openvino(
-    module: nn.Module,
-    sample: Batch,
-    input_names: Sequence[str],
-    dynamic_shapes: dict[str, Any],
-    kept: Path | None = None,
-) -> Run:
-    """Compile with the latency hint in float32: one request uses all cores.
+def settings(sample: Batch, dynamic_shapes: dict[str, Any]) -> dict[str, int]:
+    """Ways to run that are worth timing -> how many parts of a batch each runs side by side."""
+    found = {LATENCY: 1}
+    rows = min(len(value) for value in sample.values())
+    streams = min(os.cpu_count() or 1, rows, MAX_STREAMS)
+    if streams > 1 and all(0 in (dynamic_shapes[name] or {}) for name in sample):
+        found[f"{streams} streams"] = streams
+    return found
 
-    kept: file without ending where the converted network is kept for the next time (weights included).
-    Raises RuntimeError (or what the exporter raises) where the module cannot be converted.
+
+def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1) -> Run:
+    """Compile in float32. One stream gives every request all cores; several share them, each with a part of the batch.
+
+    Raises RuntimeError where the network cannot be compiled.
     """
-    openvino = _openvino()
-
-    model = _read_kept(kept) if kept else None
-    if model is None:
-        model = _convert(module, sample, input_names, dynamic_shapes)
-        if kept:
-            _keep(model, kept)
-    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
-    compiled = openvino.compile_model(model, "CPU", config)
-    request = compiled.create_infer_request()
+    hint = (
+        {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
+    )
+    config = {**hint, "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
+    compiled = _openvino().compile_model(network, "CPU", config)
+    requests = [compiled.create_infer_request() for _ in range(streams)]
 
     def run(batch: Batch) -> list[NDArray[np.float32]]:
-        request.infer([np.ascontiguousarray(batch[n]) for n in input_names])
-        # the request's buffers are overwritten by the next call: copy
-        return [np.array(request.get_output_tensor(i).data, dtype=np.float32) for i in range(len(compiled.outputs))]
+        inputs = [np.ascontiguousarray(batch[n]) for n in input_names]
+        parts = min(streams, len(inputs[0]))
+        # one part is passed whole: a network may have inputs that are not batched
+        split = [np.array_split(value, parts) for value in inputs] if parts > 1 else [[value] for value in inputs]
+        started = requests[:parts]
+        for part, request in enumerate(started):
+            request.start_async([value[part] for value in split])
+        for request in started:
+            request.wait()
+        # a request's buffers are overwritten by the next call: copy
+        return [
+            np.concatenate([np.asarray(request.get_output_tensor(i).data, dtype=np.float32) for request in started])
+            if parts > 1
+            else np.array(started[0].get_output_tensor(i).data, dtype=np.float32)
+            for i in range(len(compiled.outputs))
+        ]
 
     return run
 
@@ -69,25 +88,50 @@ def _openvino() -> Any:
     return openvino
 
 
-def _convert(module: nn.Module, sample: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any]) -> Any:
+def convert(
+    module: nn.Module, example: Batch, input_names: Sequence[str], dynamic_shapes: dict[str, Any], route: str
+) -> Any:
+    """Convert for inputs of any size on the dynamic axes.
+
+    route: "traced" (seconds; may take the example's sizes for constants, so compare at others) or "exported" (several
+    times slower; needs sizes of 2 or more).
+    Raises RuntimeError (or what tracer or exporter raise) where the module cannot be converted.
+    """
     openvino = _openvino()
 
-    example = tuple(torch.from_numpy(np.ascontiguousarray(sample[n])) for n in input_names)
-    shapes = tuple(dynamic_shapes[n] for n in input_names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecation notices
-        exported = torch.export.export(module.eval(), example, dynamic_shapes=shapes, strict=False)
-        return openvino.convert_model(exported)
+    tensors = tuple(torch.from_numpy(np.ascontiguousarray(example[n])) for n in input_names)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's and the tracer's own notices
+        if route == "traced":
+            traced = torch.jit.trace(traceable(module.eval()), tensors, check_trace=False)
+            return openvino.convert_model(traced, example_input=tensors)
+        shapes = tuple(dynamic_shapes[n] for n in input_names)
+        return openvino.convert_model(torch.export.export(module.eval(), tensors, dynamic_shapes=shapes, strict=False))
 
 
-def _read_kept(kept: Path) -> Any:
-    """The converted network of an earlier run; None where there is none or its checksum does not fit."""
+def read_kept(kept: Path, say: Callable[[str], None]) -> Any:
+    """The converted network of an earlier run; None where there is none or it is damaged, which is said."""
+    kept = _named(kept)
     try:
-        if kept.with_suffix(".sha256").read_text() != _checksum(kept):
-            return None
-        return _openvino().Core().read_model(kept.with_suffix(".xml"))
+        if kept.with_suffix(".sha256").read_text() == _checksum(kept):
+            return _openvino().Core().read_model(kept.with_suffix(".xml"))
     except (OSError, RuntimeError):
-        return None
+        pass
+    if kept.with_suffix(".sha256").exists():
+        say("The converted network kept from an earlier run is damaged. Converting again.")
+    return None
+
+
+def kept_digest(kept: Path) -> str:
+    """Checksum of the kept network as it was written; "" where there is none."""
+    try:
+        return _named(kept).with_suffix(".sha256").read_text()
+    except OSError:
+        return ""
+
+
+def _named(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}-{CONVERSION}")
 
 
 def _checksum(kept: Path) -> str:
@@ -97,10 +141,11 @@ def _checksum(kept: Path) -> str:
     return digest.hexdigest()
 
 
-def _keep(model: Any, kept: Path) -> None:
+def keep(model: Any, kept: Path) -> None:
     """Save beside and rename; a reader who meets half of it sees a wrong checksum. A full disk only costs time."""
     openvino = _openvino()
 
+    kept = _named(kept)
     temporary = kept.with_name(f"{kept.name}-{os.getpid()}.part")
     with contextlib.suppress(OSError, RuntimeError):
         kept.parent.mkdir(parents=True, exist_ok=True)

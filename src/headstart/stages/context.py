@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from headstart.backbones.backbone import Backbone, Depth
 from headstart.budget import Clock
 from headstart.data.split import Split
+from headstart.errors import SettingError
 from headstart.plan import Plan
 from headstart.run_dir import RunDir
 from headstart.settings import Settings
@@ -48,6 +50,8 @@ class Rung:
     """A depth of tuning that was tried.
 
     outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better.
+    facts: what was measured on the way (epochs, folds, seconds of a step, share of the way from the rung before, how
+    far the weights moved, training and development loss).
     """
 
     name: str
@@ -59,6 +63,7 @@ class Rung:
     difference: Interval | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self, metric: str) -> dict[str, Any]:
         return {
@@ -71,4 +76,28 @@ class Rung:
             "seconds": self.seconds,
             "curve": self.curve,
             "chosen": self.chosen,
+            **self.facts,
         }
+
+
+def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:
+    """The depths that may be tuned, shallowest first: the one that was asked for, those of the plan, or all.
+
+    Raises SettingError where the network does not have the depth that was asked for.
+    """
+    wanted, plan = context.settings.depth, context.plan.rungs
+    if wanted == "head":
+        return []
+    depths = {d.name: d for d in backbone.depths}
+    if "all" in depths:
+        depths["lora"] = replace(depths["all"], name="lora", part="whole network, by low-rank changes")
+    if plan is not None:
+        names = [rung.name for rung in plan]
+    else:
+        names = [n for n in depths if n != "lora"] if wanted == "auto" else [wanted]
+    missing = [name for name in names if name not in depths]
+    if missing:
+        raise SettingError(
+            f"{backbone.source.id} has no depth {missing[0]!r}; it has head, {', '.join(depths)}. Choose one of these."
+        )
+    return [depths[name] for name in names]

@@ -47,7 +47,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     joined, all_rows = np.concatenate(outputs), np.concatenate(rows)
     each = (time.perf_counter() - fitted_at) / len(all_rows)
     rung = Rung(
-        context.task.rungs[0],
+        context.task.untuned,
         head.describe_base(final),
         score_of(context, selected, joined, all_rows),
         joined,

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart import sources
+from headstart.backbones.backbone import Depth
 from headstart.backbones.load import load_backbone
 from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
-from headstart.features import Extractor, extract, features_of, open_extractor
+from headstart.features import POOLED, Extractor, extract, features_of, open_extractor
 from headstart.heads.head import CandidateScore
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
-from headstart.stages.context import Context
+from headstart.stages.context import Context, offered_depths
 from headstart.types import Candidate, ModelSource
 
 MAX_STATE_BYTES = 16 << 30
+TUNING_SHARE = 0.7  # of the budget: a depth whose tuning must cost more is not prepared for
+TRAININGS = 2  # three on two thirds of the rows each
 EXTRACTION_SHARE = 0.4  # of the budget: a model whose features cost more than this is not considered
 
 
@@ -135,15 +138,18 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     backbone = load_backbone(source)
     sample = [context.dataset.examples[r] for r in context.split.dev[:8]]
     engine = context.plan.engine or context.settings.engine
-    extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine)
-    _limit_states(context, extractor)
+    cuts = tuple(d.cut for d in offered_depths(context, backbone) if d.cut is not None)
+    if not cuts and not backbone.features:
+        cuts = tuple(d.cut for d in backbone.depths if d.cut is not None)[:1]  # states are all there is to score
+    extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine, cuts)
+    _keep_affordable_states(context, extractor)
     context.run.log(
         "engine",
         model=source.id,
         engine=extractor.engine.name,
         why=extractor.engine.why,
         examples_per_second=extractor.engine.examples_per_second,
-        cut=extractor.prefix.cut,
+        cached=extractor.part_bytes,
     )
     features = features_of(extractor, context.dataset.examples, backbone.views[:1])
     problem = Problem(
@@ -157,18 +163,42 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     return extractor, problem
 
 
-def _limit_states(context: Context, extractor: Extractor) -> None:
-    """Cache the cut's states only where they fit; without pooled features there is nothing else to work with."""
+def _keep_affordable_states(context: Context, extractor: Extractor) -> None:
+    """Cache the states of those cuts that fit the disk and whose tuning may fit the budget.
+
+    The shallowest cut is kept wherever it fits; without pooled features there is nothing else to work with.
+    """
     context.cache_dir.mkdir(parents=True, exist_ok=True)
-    wanted = extractor.state_bytes * len(context.split.dev)
+    backbone, rows = extractor.backbone, len(context.split.dev)
     room = min(MAX_STATE_BYTES, shutil.disk_usage(context.cache_dir).free // 2)
-    if wanted <= room:
-        return
-    told = f"the cached states of {len(context.split.dev)} rows would take {wanted / 1e9:.1f} GB of {room / 1e9:.1f} GB"
-    if not extractor.backbone.features:
-        raise MachineError(f"{told.capitalize()}. Free some disk space, or use fewer rows.")
-    extractor.keep_state = False
-    context.run.log("states not cached", why=told)
+    cuts = [part for part in extractor.parts if part != POOLED]
+    kept: list[str] = []
+    for cut in cuts:
+        depth = next(d for d in backbone.depths if d.cut == cut)
+        wanted = extractor.part_bytes[cut] * rows
+        told = f"the states of {rows} rows at {cut} would take {wanted / 1e9:.1f} GB of {room / 1e9:.1f} GB"
+        if wanted > room:
+            if not backbone.features:
+                raise MachineError(f"{told.capitalize()}. Free some disk space, or use fewer rows.")
+            context.run.log("states not cached", cut=cut, why=told)
+        elif (
+            kept
+            and context.settings.depth == "auto"
+            and context.plan.rungs is None
+            and not _may_fit(context, extractor, depth)
+        ):
+            context.run.log("states not cached", cut=cut, why="tuning from there would not fit the budget")
+        else:
+            kept.append(cut)
+            room -= wanted * min(len(backbone.views), 2)
+    extractor.parts = tuple(part for part in extractor.parts if part == POOLED or part in kept)
+    extractor.part_bytes = {part: extractor.part_bytes[part] for part in extractor.parts}
+
+
+def _may_fit(context: Context, extractor: Extractor, depth: Depth) -> bool:
+    """Whether the fewest epochs at this depth could fit: a step costs about three forward passes behind the cut."""
+    passes = 3 * depth.compute_share * TRAININGS * extractor.backbone.recipe(depth).min_epochs * len(context.split.dev)
+    return passes / extractor.engine.examples_per_second <= TUNING_SHARE * context.settings.budget_seconds
 
 
 def _measure(context: Context, source: ModelSource, rows: Rows) -> _Measured:

@@ -1,49 +1,123 @@
-"""Plan the tuning in units of work from measured rates, so that what comes after it still fits the budget."""
+"""Plan a rung's tuning in units of work from measured rates, so that what comes after it still fits the budget."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.backbones.backbone import Depth
+from headstart.heads.head import Tunable
+from headstart.plan import RungPlan
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
 from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
-from headstart.stages.views import add_views, choose_views
-from headstart.training.loop import StepLoss, train
+from headstart.training.loop import StepLoss, Watch, train
 
 CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
+FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
+WATCHING = 1.1  # a tenth for development losses
 
 
-def plan_work(context: Context, selected: Selected, replaced: Replaced) -> str:
-    """Fill the plan's views, folds and epochs from measured rates; return why there can be no tuning, or ""."""
-    context.reserve_seconds = _reserve(context, selected, replaced)
-    if context.plan.epochs is not None:
-        if not context.plan.tune_folds:
-            return "the plan leaves the tuned rung out"
-        add_views(context, selected, context.plan.views or selected.problem.backbone.views[:1])
-        return ""
-    if not selected.extractor.keep_state:
-        context.plan = context.plan.with_(tune_folds=0, epochs=0, views=selected.problem.backbone.views[:1])
-        return "the states behind which tuning starts would not fit the disk"
+@dataclass(frozen=True)
+class Forecast:
+    """Measured seconds of one training step at a depth, and what follows from it.
+
+    trainings: how often all development rows are passed for one epoch of the plan: on every fold, and at the end.
+    """
+
+    step_s: float
+    steps: float
+    trainings: float
+    scoring_s: float
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds of one epoch of all trainings."""
+        return self.trainings * self.steps * self.step_s * SAFETY * WATCHING
+
+    def seconds(self, epochs: int) -> float:
+        """Predicted seconds of the whole rung."""
+        return epochs * self.epoch_s + self.scoring_s * SAFETY
+
+
+def plan_rung(
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    module: Tunable,
+    depth: Depth,
+) -> RungPlan | str:
+    """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
+
+    module: what will be trained, for a few timed steps.
+    """
+    planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
+    if planned is not None:
+        return planned
     left = context.clock.left() - context.reserve_seconds
-    begin = context.clock.spent()
-    views = choose_views(context, selected, replaced, left)
-    left -= context.clock.spent() - begin
-    step_s = _seconds_per_step(context, selected, replaced)
-    epochs, folds = _affordable_epochs(context, selected, replaced, left, step_s)
-    context.plan = context.plan.with_(views=views, tune_folds=folds, epochs=epochs)
-    context.run.log(
-        "calibration", seconds_per_step=step_s, seconds_for_tuning=left, epochs=epochs, folds=folds, views=views
-    )
-    if epochs == 0:
-        return f"tuning does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
-    return ""
+    step_s = _seconds_per_step(context, selected, module, depth)
+    recipe = selected.problem.backbone.recipe(depth)
+    for folds in _fold_counts(context):
+        forecast = _forecast(context, replaced, depth, folds, selected, step_s)
+        fewest = min(recipe.min_epochs if folds > 1 else 1, recipe.max_epochs)
+        epochs = min(recipe.max_epochs, int((left - forecast.scoring_s * SAFETY) / forecast.epoch_s))
+        if epochs >= fewest:
+            context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
+                            epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
+            return RungPlan(depth.name, folds, epochs)
+    context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0)
+    return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
 
 
-def _reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
+@dataclass(frozen=True)
+class Pace:
+    """Measured seconds of a training step at a depth."""
+
+    depth: Depth
+    step_s: float
+
+
+def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> str:
+    """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or ""."""
+    if context.settings.plan or context.settings.depth != "auto":
+        return ""
+    recipe = selected.problem.backbone.recipe(depth)
+    per_row = pace.step_s / selected.problem.backbone.recipe(pace.depth).batch_size
+    per_row *= depth.compute_share / max(pace.depth.compute_share, 1e-3)
+    fewest = (1 - 1 / context.split.n_folds) + FINAL_SHARE
+    left = context.clock.left() - context.reserve_seconds
+    if 0.5 * per_row * fewest * len(context.split.dev) <= left:
+        return ""
+    step_s = per_row * recipe.batch_size
+    return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step would take about {step_s:.2f} s)"
+
+
+def _fold_counts(context: Context) -> list[int]:
+    """All folds that were scored before; one alone where that is too long, except where every row must be scored."""
+    folds = len(used_folds(context))
+    return [folds] if context.split.method == "cross-validation" else list(dict.fromkeys((folds, 1)))
+
+
+def _forecast(
+    context: Context, replaced: Replaced, depth: Depth, folds: int, selected: Selected, step_s: float
+) -> Forecast:
+    rows, n_folds = len(context.split.dev), context.split.n_folds
+    steps = rows / selected.problem.backbone.recipe(depth).batch_size
+    trainings = folds * (1 - 1 / n_folds) + FINAL_SHARE
+    return Forecast(step_s, steps, trainings, folds * rows / n_folds * replaced.seconds_per_output)
+
+
+def final_epochs(epochs: int) -> int:
+    """Epochs on all development rows for the network that ships."""
+    return max(1, round(FINAL_SHARE * epochs))
+
+
+def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
     rate = selected.extractor.rate
     torch_rate = selected.extractor.engine.torch_examples_per_second
@@ -57,9 +131,8 @@ def _reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     return 15.0 + stock + controls + replaced.rung.seconds * 0.2
 
 
-def _seconds_per_step(context: Context, selected: Selected, replaced: Replaced) -> float:
-    problem, recipe = selected.problem, selected.problem.backbone.recipe
-    module = context.task.head.build(problem, replaced.final)
+def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:
+    recipe = selected.problem.backbone.recipe(depth)
     seconds: list[float] = []
     last = time.perf_counter()
 
@@ -72,28 +145,10 @@ def _seconds_per_step(context: Context, selected: Selected, replaced: Replaced) 
     sizes = lengths(context, selected)
     typical = context.split.dev[np.argsort(sizes[context.split.dev], kind="stable")]  # steps as in a sorted pool
     rows = typical[:: max(1, len(typical) // (recipe.batch_size * (CALIBRATION_STEPS + 1)))]
-    train(module, rows, step_loss(context, selected), recipe, 1, context.settings.seed, sizes, on_step=on_step)
-    return float(np.mean(seconds[1:] or seconds))
-
-
-def _affordable_epochs(
-    context: Context, selected: Selected, replaced: Replaced, left: float, step_s: float
-) -> tuple[int, int]:
-    """Most epochs that fit, on as many folds as leave room; (0, 0) where one epoch on one fold is too long."""
-    recipe = selected.problem.backbone.recipe
-    steps = len(context.split.dev) / recipe.batch_size
-    folds = len(used_folds(context))
-    held = len(context.split.dev) / context.split.n_folds
-    for count in dict.fromkeys((folds, 1)):
-        if context.split.method == "cross-validation" and count < folds:
-            break  # every row must be scored out of fold
-        scoring = count * held * replaced.seconds_per_output * SAFETY
-        trainings = count * (1 - 1 / context.split.n_folds) + 1
-        per_epoch = trainings * steps * step_s * SAFETY * 1.1  # a tenth for development losses
-        epochs = int((left - scoring) / per_epoch)
-        if epochs >= min(recipe.min_epochs if count > 1 else 1, recipe.max_epochs):
-            return min(epochs, recipe.max_epochs), count
-    return 0, 0
+    rows = rows[: recipe.batch_size * (CALIBRATION_STEPS + 1)]
+    loss = step_loss(context, selected)
+    train(module, rows, loss, recipe, 1, context.settings.seed, sizes, Watch(on_step=on_step))
+    return float(np.median(seconds[1:] or seconds))
 
 
 def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
@@ -106,4 +161,8 @@ def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
 def step_loss(context: Context, selected: Selected) -> StepLoss:
     """The head's training loss, as the loop wants it."""
     head, problem = context.task.head, selected.problem
-    return lambda module, rows, rng: head.step_loss(problem, module, rows, rng)
+
+    def loss(module: Any, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
+        return head.step_loss(problem, module, rows, rng)
+
+    return loss

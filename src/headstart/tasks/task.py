@@ -65,7 +65,7 @@ ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
 class Task:
     """modality and target_kind decide which data a task fits; stages never look at either.
 
-    rungs: names of the untuned and the tuned rung. tuned_part: what the tuned rung trains, in words.
+    untuned: name of the rung before any tuning.
     headline: the metric people quote; headline_unit: what a hundredth of it is called. cross_validate_small:
     whether fewer than 1,000 rows are cross-validated
     (false where every fold repeats a costly training).
@@ -78,8 +78,7 @@ class Task:
     modality: str
     target_kind: str
     head: Head
-    rungs: tuple[str, str]
-    tuned_part: str
+    untuned: str
     headline: str
     headline_unit: str
     lower_is_better: bool

@@ -1,8 +1,12 @@
-"""Train a module on cached states: AdamW, warm-up, cosine, clipped gradients. Knows nothing of data or tasks."""
+"""Train a module behind a cut: AdamW, warm-up, cosine, clipped gradients, rates by layer, a pull to the start.
+
+Knows nothing of data or tasks.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,21 +17,45 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Recipe
+from headstart.training.weights import restore, snapshot
 
 POOLED_BATCHES = 16
+PATIENCE = 2
+_NUMBERED = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.)")
 # rows of one step -> that step's loss
 StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.Tensor]
 
 
 @dataclass
 class Trained:
-    """curve: one entry per epoch. seconds: wall time. stopped: why training ended early, or ""."""
+    """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
+
+    best_epoch: after which the development loss was lowest; the module has the weights it had then.
+    """
 
     module: nn.Module
     curve: list[dict[str, float]] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
     stopped: str = ""
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a training is watched by.
+
+    evaluate: development loss after each epoch; two epochs without a new lowest end the training.
+    out_of_time: asked before each step; when true, the weights so far are kept and `stopped` says so.
+    on_step: told of each step.
+    """
+
+    evaluate: Callable[[nn.Module], float] | None = None
+    out_of_time: Callable[[], bool] | None = None
+    on_step: Callable[[], None] | None = None
+
+
+UNWATCHED = Watch()
 
 
 def train(
@@ -38,67 +66,102 @@ def train(
     epochs: int,
     seed: int,
     lengths: NDArray[np.int64] | None = None,
-    evaluate: Callable[[nn.Module], float] | None = None,
-    out_of_time: Callable[[], bool] | None = None,
-    on_step: Callable[[], None] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Trained:
-    """Run a fixed schedule of epochs; equal seeds give equal weights.
+    """Run a schedule of epochs; equal seeds give equal weights.
 
     rows: indices to train on, shuffled each epoch. lengths: of each index; batches then hold similar ones.
-    evaluate: development loss after each epoch.
-    out_of_time: asked before each step; when true, the weights so far are kept and `stopped` says so.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     result = Trained(module)
-    optimizer = torch.optim.AdamW(_parameter_groups(module, recipe))
-    total = epochs * math.ceil(len(rows) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, recipe.warmup_share))
+    stepper = _Stepper(module, recipe, epochs * math.ceil(len(rows) / recipe.batch_size))
+    best: dict[str, torch.Tensor] = {}
     begin = time.perf_counter()
     for epoch in range(1, epochs + 1):
         losses: list[float] = []
         for batch in _shuffled(rows, recipe.batch_size, lengths, rng):
-            if out_of_time is not None and out_of_time():
+            if watch.out_of_time is not None and watch.out_of_time():
                 result.stopped = f"out of time in epoch {epoch} of {epochs}"
                 break
             loss = step_loss(module, batch, rng)
             if not torch.isfinite(loss):
                 result.stopped = f"loss became {loss.item()} in epoch {epoch}; training ended"
                 break
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            stepper.step(loss)
             losses.append(loss.item())
             result.steps += 1
-            if on_step is not None:
-                on_step()
+            if watch.on_step is not None:
+                watch.on_step()
         if losses:
-            entry = {"epoch": float(epoch), "train_loss": float(np.mean(losses))}
-            if evaluate is not None and not result.stopped:
-                entry["dev_loss"] = evaluate(module)
-            result.curve.append(entry)
+            result.curve.append({"epoch": float(epoch), "train_loss": float(np.mean(losses))})
         if result.stopped:
             break
+        if watch.evaluate is not None:
+            result.curve[-1]["dev_loss"] = watch.evaluate(module)
+            result.best_epoch = _best_epoch(result.curve)
+            if result.best_epoch == epoch:
+                best = snapshot(module)
+            elif epoch - result.best_epoch >= PATIENCE:
+                break
+    if best and result.best_epoch < len(result.curve):
+        restore(module, best)
     result.seconds = time.perf_counter() - begin
     module.eval()
     return result
 
 
+def _best_epoch(curve: list[dict[str, float]]) -> int:
+    return 1 + int(np.argmin([entry["dev_loss"] for entry in curve]))
+
+
+class _Stepper:
+    """The optimiser with its schedule, gradient clipping and the pull back to where tuning started."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe, total_steps: int) -> None:
+        groups = _parameter_groups(module, recipe)
+        self.parameters = [p for group in groups for p in group["params"]]  # type: ignore[attr-defined]
+        self.optimizer = torch.optim.AdamW(groups)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: _rate(step, total_steps, recipe.warmup_share)
+        )
+        self.pull = recipe.pull_to_start
+        pulled = [p for name, p in module.named_parameters() if not name.startswith("head.") and p.requires_grad]
+        self.pulled = pulled if self.pull else []
+        self.start = [p.detach().clone() for p in self.pulled]
+
+    def step(self, loss: torch.Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        share = self.pull * self.schedule.get_last_lr()[0] / (self.schedule.base_lrs[0] or 1.0)
+        with torch.no_grad():
+            for parameter, start in zip(self.pulled, self.start):
+                parameter.lerp_(start, share)
+        self.schedule.step()
+
+
 def _parameter_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Head and suffix have rates of their own; norms and biases are not decayed."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        groups.setdefault((name.startswith("head."), parameter.dim() > 1), []).append(parameter)
+    """Head and suffix have rates of their own, deeper units smaller ones; norms and biases are not decayed."""
+    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    units = list(dict.fromkeys(_unit(name) for name, _ in trained if not name.startswith("head.")))
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in trained:
+        rate = recipe.head_learning_rate
+        if not name.startswith("head."):
+            rate = recipe.learning_rate * recipe.layer_decay ** (len(units) - 1 - units.index(_unit(name)))
+        groups.setdefault((rate, parameter.dim() > 1), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "lr": recipe.head_learning_rate if is_head else recipe.learning_rate,
-            "weight_decay": recipe.weight_decay if decayed else 0.0,
-        }
-        for (is_head, decayed), parameters in groups.items()
+        {"params": parameters, "lr": rate, "weight_decay": recipe.weight_decay if decayed else 0.0}
+        for (rate, decayed), parameters in groups.items()
     ]
+
+
+def _unit(name: str) -> str:
+    """The numbered unit of a parameter ("model.blocks.6"), or its module's name."""
+    match = _NUMBERED.match(name)
+    return match.group(0) if match else name.rpartition(".")[0]
 
 
 def _rate(step: int, total: int, warmup_share: float) -> float:

@@ -1,0 +1,50 @@
+"""From the cuts of a graph to what the ladder uses: its depths, and the prefix that returns their states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headstart.backbones.backbone import Depth, Prefix
+from headstart.backbones.graph_cut import Cut, CutGraph
+
+THIRD = 2 / 3  # of the units lie before the last third
+
+
+def depths_of(cuts: Sequence[Cut], min_share: float, unit: str) -> tuple[Depth, ...]:
+    """Last unit, last third, everything; the last unit is the first that holds min_share of the parameters.
+
+    cuts: from the input to the output; one unit lies between two of them.
+    """
+    if not cuts:
+        return ()
+    last = next((cut for cut in reversed(cuts) if cut.suffix_share >= min_share), cuts[0])
+    third = cuts[min(len(cuts), math.ceil(THIRD * (len(cuts) + 1))) - 1]
+    depths = [Depth("block", f"last {unit} and head", last.name, last.compute_share)]
+    if third.position < last.position:
+        depths.append(Depth("third", "last third and head", third.name, third.compute_share))
+    return (*depths, Depth("all", "whole network", None, 1.0))
+
+
+def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any]) -> Prefix:
+    """The whole graph, also returning the states of these cuts, as a prefix for one pass."""
+    states = {cut.name: tuple(f"{cut.name}:{tensor.name}" for tensor in cut.state) for cut in cuts}
+    ragged = {f"{cut.name}:{tensor.name}": tensor.ragged for cut in cuts for tensor in cut.state}
+    names = (*(name for cut in cuts for name in states[cut.name]), *graph.output_names)
+    return Prefix(graph.tap(cuts), graph.input_names, names, states, ragged, dynamic_shapes)
+
+
+def padded(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
+    """Arrays of one rank as a batch, each axis as long as the longest array's; what is added is zero."""
+    shapes = np.array([a.shape for a in arrays])  # (B, rank)
+    if (shapes == shapes[0]).all():
+        return torch.from_numpy(np.stack(arrays)).float()
+    batch = torch.zeros(len(arrays), *shapes.max(0).tolist())
+    for row, array in enumerate(arrays):
+        batch[row][tuple(slice(n) for n in array.shape)] = torch.from_numpy(np.array(array, dtype=np.float32))
+    return batch

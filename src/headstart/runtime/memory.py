@@ -1,0 +1,92 @@
+"""Remember which engine was fastest for a network on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.runtime import openvino as openvino_engine
+from headstart.runtime import torch as torch_engine
+from headstart.runtime.engine import Batch
+
+LAYOUT = 1  # counts changes of the file; an older one is measured anew
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a measurement decided.
+
+    rates: examples per second by engine and setting. torch_rate: the best of torch's. network: digest of its files.
+    fallback: what was said because an engine could not be used.
+    """
+
+    name: str
+    setting: str
+    precision: str
+    rates: dict[str, float]
+    torch_rate: float | None
+    why: str
+    network: str
+    fallback: str
+
+    @property
+    def rate(self) -> float:
+        """Of the way that was chosen, examples per second."""
+        return float(self.rates[f"{self.name} {self.setting}"])
+
+
+def circumstances(sample: Batch) -> dict[str, Any]:
+    """All that a measurement holds for: this CPU or GPU, these versions, these sizes."""
+    return {
+        "layout": LAYOUT,
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "device": torch_engine.describe_device(),
+        "torch": torch.__version__,
+        "openvino": openvino_engine.version(),
+        "conversion": openvino_engine.CONVERSION,
+        "sizes": {name: list(value.shape) for name, value in sample.items()},
+    }
+
+
+def recall(file: Path, holds_for: dict[str, Any], say: Callable[[str], None]) -> Choice | None:
+    """The choice measured under the same circumstances; None where there is none, which is said if it is damaged."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["holds_for"] != holds_for:
+            return None
+        choice = Choice(**content["choice"])
+        if not choice.rate > 0:
+            raise ValueError(choice.rate)
+        return choice
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        say(f"The engine remembered in {file} cannot be read. Measuring again.")
+        return None
+
+
+def remember(file: Path, holds_for: dict[str, Any], choice: Choice) -> None:
+    """Write beside and rename. A full disk only costs the next run a measurement."""
+    temporary = file.with_name(f"{file.name}-{os.getpid()}.part")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"holds_for": holds_for, "choice": asdict(choice)}, indent=2), encoding="utf-8")
+        temporary.replace(file)
+    temporary.unlink(missing_ok=True)
+
+
+def _cpu_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

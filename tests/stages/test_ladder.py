@@ -1,0 +1,206 @@
+"""The ladder is climbed as long as it pays and fits; what was kept ships, whatever happens further down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headstart
+import tiny
+from headstart.backbones.backbone import Depth
+from headstart.budget import Clock
+from headstart.errors import SettingError
+from headstart.plan import Plan, RungPlan
+from headstart.settings import Settings
+from headstart.stages import finetune
+from headstart.stages.context import Rung, offered_depths
+from headstart.stages.finetune import Tuned
+from headstart.stages.rung import Attempt
+from headstart.stages.tuning_plan import Pace, hopeless
+from headstart.tasks import TASKS
+from headstart.types import Interval
+
+BLOCK = Depth("block", "last block and head", "cut 6", 0.1)
+THIRD = Depth("third", "last third and head", "cut 5", 0.3)
+ALL = Depth("all", "whole network", None, 1.0)
+
+
+def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) -> Any:
+    return SimpleNamespace(
+        settings=Settings("data", **settings),
+        plan=plan or Plan(),
+        task=TASKS["image-classification"],
+        clock=Clock(seconds),
+        run=SimpleNamespace(log=lambda *a, **k: None),
+        split=SimpleNamespace(dev=np.arange(960), n_folds=3, method="holdout"),
+        warnings=[],
+        reserve_seconds=10.0,
+    )
+
+
+def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5")) -> Any:
+    recipe = SimpleNamespace(batch_size=32)
+    source = SimpleNamespace(id="model")
+    backbone = SimpleNamespace(depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipe, source=source)
+    return SimpleNamespace(problem=SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts)))
+
+
+def rung(name: str, high: float | None = None) -> Rung:
+    difference = None if high is None else Interval(high - 0.1, high - 0.2, high, 99)
+    return Rung(name, name, Interval(0.5, 0.4, 0.6, 99), None, None, 1.0, difference)
+
+
+def climb(
+    monkeypatch: pytest.MonkeyPatch,
+    outcomes: dict[str, float | str | type[BaseException]],
+    context: Any,
+    cuts: Any = None,
+) -> tuple[Tuned, list[tuple[str, str, float]]]:
+    """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
+
+    Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
+    """
+    seen: list[tuple[str, str, float]] = []
+
+    def attempt(context: Any, selected: Any, replaced: Any, before: Rung, pace: Any, depth: Depth) -> Attempt | str:
+        seen.append((depth.name, before.name, context.reserve_seconds))
+        outcome = outcomes[depth.name]
+        if isinstance(outcome, str):
+            return outcome
+        if isinstance(outcome, type):
+            raise outcome
+        planned, made = RungPlan(depth.name, 3, 4), rung(depth.name, outcome)
+        return Attempt(depth, planned, made, 4, 1.0, {}, {}, Pace(depth, 0.1), final_s=7.0)
+
+    monkeypatch.setattr(finetune, "attempt_rung", attempt)
+    monkeypatch.setattr(finetune, "train_final", lambda c, s, r, kept: kept.depth.name)
+    monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
+    monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
+    selected = selected_of(cuts) if cuts is not None else selected_of()
+    return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"))), seen  # type: ignore[arg-type]
+
+
+def test_as_long_as_it_pays_the_next_rung_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = context_of()
+    tuned, seen = climb(monkeypatch, {"block": -0.01, "third": -0.01, "all": 0.02}, context)
+    assert [r.name for r in tuned.rungs] == ["head", "block", "third", "all"]
+    assert (tuned.chosen.name, tuned.module) == ("third", "third")
+    # each is compared with the one before, and keeps back the time for that one's last training
+    assert seen == [("block", "head", 10.0), ("third", "block", 17.0), ("all", "third", 17.0)]
+    assert context.reserve_seconds == 10.0
+    assert "whole network did not pay" in tuned.why
+    assert [planned.name for planned in context.plan.rungs] == ["block", "third", "all"]
+
+
+def test_the_first_rung_that_does_not_pay_ends_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, seen = climb(monkeypatch, {"block": 0.0}, context_of())
+    assert (tuned.chosen.name, tuned.module, len(seen)) == ("head", None, 1)
+    assert "the interval does not exclude zero" in tuned.why
+
+
+def test_what_does_not_fit_is_said_and_the_rung_before_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = context_of()
+    tuned, _ = climb(monkeypatch, {"block": -0.1, "third": "it does not fit the budget"}, context)
+    assert tuned.chosen.name == "block"
+    assert "last third and head was left out: it does not fit the budget" in tuned.why
+    assert context.warnings == []
+    none, _ = climb(monkeypatch, {"block": "it does not fit the budget"}, context)
+    assert none.chosen.name == "head"
+    assert context.warnings == ["No tuning: it does not fit the budget."]
+
+
+def test_ctrl_c_further_down_ships_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = context_of()
+    tuned, _ = climb(monkeypatch, {"block": -0.1, "third": KeyboardInterrupt}, context)
+    assert (tuned.chosen.name, tuned.module) == ("block", "block")
+    assert context.warnings == ["Interrupted during tuning; the rung before was kept."]
+    assert context.reserve_seconds == 10.0
+
+
+def test_a_depth_that_is_asked_for_is_kept_whatever_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, seen = climb(monkeypatch, {"third": 0.3}, context_of(depth="third"))
+    assert (tuned.chosen.name, [name for name, _, _ in seen]) == ("third", ["third"])
+    assert "asked for with --depth third" in tuned.why
+    untuned, seen = climb(monkeypatch, {}, context_of(depth="head"))
+    assert (untuned.chosen.name, seen) == ("head", [])
+
+
+def test_depths_whose_states_are_not_cached_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, seen = climb(monkeypatch, {"block": -0.1, "all": 0.1}, context_of(), cuts=("cut 6",))
+    assert [name for name, _, _ in seen] == ["block", "all"]
+    none, seen = climb(monkeypatch, {}, context_of(), cuts=())
+    assert (none.chosen.name, seen) == ("head", [])
+    assert "would not fit the disk" in none.why
+
+
+def test_a_plan_names_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(rungs=(RungPlan("block", 3, 4),))
+    context = context_of(plan)
+    _, seen = climb(monkeypatch, {"block": -0.1}, context)
+    assert [name for name, _, _ in seen] == ["block"]
+    assert context.plan.rungs == plan.rungs
+    tuned, _ = climb(monkeypatch, {}, context_of(Plan(rungs=())))
+    assert "the plan leaves tuning out" in tuned.why
+
+
+def test_a_depth_that_the_network_lacks_is_refused_with_those_it_has() -> None:
+    backbone: Any = selected_of().problem.backbone
+    backbone.depths = (BLOCK, ALL)
+    with pytest.raises(SettingError, match="no depth 'third'; it has head, block, all, lora"):
+        offered_depths(context_of(depth="third"), backbone)
+    assert [d.name for d in offered_depths(context_of(depth="lora"), backbone)] == ["lora"]
+
+
+def test_a_depth_far_beyond_the_budget_is_not_even_timed() -> None:
+    pace = Pace(BLOCK, 0.1)  # 0.1 s for 32 rows; the last third costs three times as much, everything ten times
+    # third: 960 rows x 0.1 x 3 / 32 x (2/3 + 1/2) = 10.5 s for one epoch, half of it is allowed for
+    assert hopeless(context_of(seconds=10 + 10), selected_of(), THIRD, pace) == ""
+    told = hopeless(context_of(seconds=10 + 3), selected_of(), THIRD, pace)
+    assert "3 s left for it, a step would take about 0.30 s" in told
+    assert hopeless(context_of(seconds=13, depth="third"), selected_of(), THIRD, pace) == ""
+
+
+@pytest.mark.parametrize("depth", ["all", "lora"])
+def test_the_whole_network_is_tuned_from_the_inputs(
+    depth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A BERT wide enough for low ranks; the saved model runs by its stock loader and gives the tuned answers."""
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    data = tiny.text_data(tmp_path / "texts.csv", 14)
+    model = tiny.text_model(tmp_path / "model", width=64)
+    result = headstart.fit(data, model=str(model), budget="300s", out=tmp_path / "run", depth=depth, offline=True)
+    tuned = result.details["depth"]["rungs"][-1]
+    assert result.details["depth"]["chosen"] == tuned["name"] == depth
+    assert "from the inputs themselves" in tuned["description"]
+    assert tuned["weight_distance"] > 0
+    assert headstart.load(result.run).predict(["the cat is red"])[0] in ("animal", "judgement", "place")
+
+
+def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart.stages import rung as rung_stage
+
+    train = rung_stage.train
+
+    def short(*arguments: Any, **named: Any) -> Any:
+        trained = train(*arguments, **named)
+        watched = arguments[-1].evaluate is not None
+        return trained if watched else replace(trained, stopped="out of time in epoch 1 of 2")
+
+    monkeypatch.setattr(rung_stage, "train", short)
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    data, model = tiny.image_data(tmp_path / "data", 12), tiny.image_model(tmp_path / "model")
+    run = tmp_path / "run"
+    headstart.fit(data, model=str(model), budget="200s", out=str(run), depth="block", offline=True, engine="torch")
+    result = json.loads((run / "result.json").read_text())
+    assert result["depth"]["chosen"] == "block"
+    assert result["depth"]["rungs"][-1]["final_epochs"] == 0
+    assert any("the network of the first fold ships" in warning for warning in result["warnings"])
+    assert headstart.load(run).predict(data / "left" / "001.png")[0] in ("left", "right")
