@@ -30,11 +30,16 @@ VERSIONED = (
 
 @dataclass(frozen=True)
 class Process:
-    """A finished process: wall and CPU seconds (those of the processes it waited for included), and its stdout."""
+    """A finished process: wall and CPU seconds (those of the processes it waited for included), and its stdout.
+
+    peak_bytes: most resident memory of one process, of it and of those it waited for. A process starts with its
+    parent's peak, so this script itself has to stay smaller.
+    """
 
     wall_s: float
     cpu_s: float
     output: str
+    peak_bytes: int
 
 
 class Said:
@@ -139,7 +144,7 @@ def run_process(command: Sequence[str | Path], environment: Mapping[str, str] | 
         words.seek(0)
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}: {words.read()[-2000:]}")
-        return Process(wall_s, usage.ru_utime + usage.ru_stime, output.read())
+        return Process(wall_s, usage.ru_utime + usage.ru_stime, output.read(), usage.ru_maxrss * 1024)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -1,80 +1,91 @@
-"""Feature extraction: headstart against timm with a DataLoader, and against sentence-transformers' encode.
+"""Feature extraction: headstart against timm, OpenVINO's throughput mode, sentence-transformers and transformers.
 
-Every measurement is a process of its own: model loaded, one batch for warming up, then the clock. Decoding is included.
+Every measurement is a process of its own (extraction_systems.py), with the machine's matrix rate measured around it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import HERE, Records, Said, machine_line, parser, run_process, spread, table
-from headstart.demo_data import debian, elpv
+from headstart.demo_data import debian, elpv, prompts
 from headstart.sources.cache_dir import cache_dir
 from headstart.sources.catalog import CATALOG
+from multiply_adds import work
 from splits import model_folder, read_rows
 
-IMAGES, TEXTS = "pip:efficientnet-lite0", "pip:all-minilm-l6-v2"
+IMAGES, TEXTS, SPEECH = "pip:efficientnet-lite0", "pip:all-minilm-l6-v2", "pip:whisper-tiny.en"
 SYSTEMS = {
-    IMAGES: ("headstart", "timm eager", "timm channels_last"),
+    IMAGES: ("headstart", "timm eager", "timm channels_last", "DataLoader + OpenVINO throughput, batch 8",
+             "DataLoader + OpenVINO throughput, batch 32"),
     TEXTS: ("headstart", "sentence-transformers"),
-}
+    SPEECH: ("headstart", "transformers encoder"),
+}  # fmt: skip
+DEFAULTS = {IMAGES: 512, TEXTS: 2048, SPEECH: 96}  # numbers of inputs
+BUSY = 1.5  # matrix rates that differ by more than this in one run were not those of an idle machine
 
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("--images", type=int, default=512)
-    made.add_argument("--texts", type=int, default=2048)
+    for model, name in ((IMAGES, "images"), (TEXTS, "texts"), (SPEECH, "recordings")):
+        made.add_argument(f"--{name}", dest=model, metavar="N", type=_number, default=DEFAULTS[model],
+                          help="how many, drawn at random; all: the whole data set; 0: leave them out")  # fmt: skip
     made.add_argument("--rounds", type=int, default=3, help="each round measures every system; the first one rotates")
-    made.add_argument("--measure", nargs=3, metavar=("SYSTEM", "MODEL", "INPUTS"), help=argparse.SUPPRESS)
     arguments = made.parse_args()
-    if arguments.measure:
-        system, model, inputs = arguments.measure
-        print(json.dumps(measure(system, model, json.loads(Path(inputs).read_text()))))
-        return
-    records = Records("extraction", arguments.results, small=arguments.images < 512 or arguments.texts < 2048)
+    wanted = {model: vars(arguments)[model] for model in SYSTEMS if vars(arguments)[model] > 0}
+    records = Records("extraction", arguments.results, small=any(n < DEFAULTS[m] for m, n in wanted.items()))
     records.open(arguments)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
-        inputs = _inputs(arguments, Path(scratch))
+        inputs = {model: _inputs(model, number, Path(scratch)) for model, number in wanted.items()}
         for number in range(arguments.rounds):
-            for model, names in SYSTEMS.items():
+            for model, file in inputs.items():
+                names = SYSTEMS[model]
                 turn = number % len(names)
                 for system in (*names[turn:], *names[:turn]):
-                    facts = _measured(system, model, inputs[model], number)
+                    facts = _measured(system, model, file, number)
                     found.setdefault((model, system), []).append(facts)
                     records.write("measurement", **facts)
-        work = {model: _multiply_adds(model, inputs[model]) for model in SYSTEMS}
-    print(_report(found, work, records))
+        amounts = {model: work(model, model_folder(model), json.loads(f.read_text())) for model, f in inputs.items()}
+    print(_report(found, amounts, records))
 
 
-def _inputs(arguments: argparse.Namespace, scratch: Path) -> dict[str, Path]:
-    """A file for each model with the same inputs for every system: a random draw with a fixed seed."""
+def _number(text: str) -> int:
+    return sys.maxsize if text == "all" else int(text)
+
+
+def _inputs(model: str, number: int, scratch: Path) -> Path:
+    """A file with the same inputs for every system: a random draw with a fixed seed."""
     root = cache_dir() / "demo"
-    images = read_rows(elpv.prepare(root, Said()), {"input": "file_name", "target": "label"}, None, scratch)
-    texts = read_rows(debian.prepare(root, Said()), {"input": "text", "target": "section"}, None, scratch)
-    files = {}
-    for model, dataset, wanted in ((IMAGES, images, arguments.images), (TEXTS, texts, arguments.texts)):
-        order = np.random.default_rng(0).permutation(len(dataset.examples))[:wanted]
-        files[model] = scratch / f"{CATALOG[model].modality}.json"
-        files[model].write_text(json.dumps([dataset.examples[i].input for i in order]))
-    return files
+    columns = {"input": "file_name", "target": "label"}
+    if model == IMAGES:
+        data = elpv.prepare(root, Said())
+    elif model == TEXTS:
+        data, columns = debian.prepare(root, Said()), {"input": "text", "target": "section"}
+    else:
+        data, columns = prompts.prepare(root, Said()), {"input": "file_name", "target": "transcription"}
+    examples = read_rows(data, columns, None, scratch).examples
+    order = np.random.default_rng(0).permutation(len(examples))[:number]
+    file = scratch / f"{CATALOG[model].modality}.json"
+    file.write_text(json.dumps([examples[i].input for i in order]))
+    return file
 
 
 def _measured(system: str, model: str, inputs: Path, number: int) -> dict[str, Any]:
-    """One measurement, with the machine's matrix rate just before it."""
-    rate = sgemm()
+    """One measurement, with the machine's matrix rate: the better of just before and just after."""
     model_folder(model)
-    process = run_process([sys.executable, HERE / "extraction.py", "--measure", system, model, inputs])
-    return {"model": model, "system": system, "round": number, "sgemm_flops": rate, **json.loads(process.output)}
+    before = sgemm()
+    process = run_process([sys.executable, HERE / "extraction_systems.py", system, model, inputs])
+    rates = [before, sgemm()]
+    return {"model": model, "system": system, "round": number, "sgemm_flops": max(rates), "sgemm_rates": rates,
+            **json.loads(process.output)}  # fmt: skip
 
 
 def sgemm(size: int = 2048, repeats: int = 8) -> float:
@@ -89,93 +100,29 @@ def sgemm(size: int = 2048, repeats: int = 8) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def measure(system: str, model: str, inputs: Sequence[str]) -> dict[str, Any]:
-    """Seconds for all inputs; what runs in the process of its own."""
-    if system == "headstart":
-        return _headstart(model, inputs)
-    sys.path.insert(0, str(HERE / "rivals"))
-    folder = model_folder(model)
-    if system == "sentence-transformers":
-        import sentence_logistic
-
-        encoder = sentence_logistic.load(folder)
-        encoder.encode(list(inputs[:32]), show_progress_bar=False)
-        begin = time.perf_counter()
-        encoder.encode(list(inputs), show_progress_bar=False)
-        return {"seconds": time.perf_counter() - begin}
-    import timm_logistic
-    import torch
-
-    network, transform = timm_logistic.load(folder)
-    layout = torch.channels_last if system == "timm channels_last" else torch.contiguous_format
-    network = network.to(memory_format=layout)
-    timm_logistic.features(network, transform, list(inputs[:32]), layout == torch.channels_last)
-    begin = time.perf_counter()
-    timm_logistic.features(network, transform, list(inputs), layout == torch.channels_last)
-    return {"seconds": time.perf_counter() - begin}
-
-
-def _headstart(model: str, inputs: Sequence[str]) -> dict[str, Any]:
-    """Extraction into a fresh cache; opening (conversion, choice of engine) is timed apart."""
-    from headstart import sources
-    from headstart.backbones.load import load_backbone
-    from headstart.features import extract, open_extractor
-    from headstart.types import Example
-
-    examples = [Example(str(i), value, None, str(i), str(i)) for i, value in enumerate(inputs)]
-    backbone = load_backbone(sources.resolve(model, True, Said()))
-    with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as folder:
-        begin = time.perf_counter()
-        extractor = open_extractor(backbone, examples[:8], Path(folder), Said())
-        opened = time.perf_counter()
-        extract(extractor, examples, backbone.views[:1], Said(), "Features")
-        done = time.perf_counter()
-    return {"seconds": done - opened, "open_seconds": opened - begin, "engine": extractor.engine.name}
-
-
-def _multiply_adds(model: str, inputs: Path) -> tuple[float, float]:
-    """(units, multiply-adds) of all inputs. Units: images, or real tokens (after truncation).
-
-    Texts: the catalog's count is for 256 tokens; 2·layers·width·T² of it is attention, the rest grows with T.
-    """
-    values, entry = json.loads(inputs.read_text()), CATALOG[model]
-    if entry.modality == "image":
-        return len(values), len(values) * entry.multiply_adds
-    from tokenizers import Tokenizer
-
-    folder = model_folder(model)
-    config = json.loads((folder / "config.json").read_text())
-    longest = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(longest)
-    lengths = np.array([len(e.ids) for e in tokenizer.encode_batch(values)], dtype=np.float64)
-    attention = 2 * config["num_hidden_layers"] * config["hidden_size"]
-    linear = (entry.multiply_adds - attention * 256**2) / 256
-    return float(lengths.sum()), float((linear * lengths + attention * lengths**2).sum())
-
-
 def _report(
-    found: dict[tuple[str, str], list[dict[str, Any]]], work: dict[str, tuple[float, float]], records: Records
+    found: dict[tuple[str, str], list[dict[str, Any]]], amounts: dict[str, tuple[float, float]], records: Records
 ) -> str:
     rows, summary = [], []
     for (model, system), measured in found.items():
-        units, multiply_adds = work[model]
+        units, multiply_adds = amounts[model]
         rates = [units / m["seconds"] for m in measured]
         shares = [100 * 2 * multiply_adds / m["seconds"] / m["sgemm_flops"] for m in measured]
         ratios = [m["seconds"] / ours["seconds"] for m, ours in zip(measured, found[model, "headstart"])]
         opened = [m["open_seconds"] for m in measured if "open_seconds" in m]
         summary.append({"model": model, "system": system, "units_per_s": rates, "percent_of_sgemm": shares,
                         "times_headstarts_seconds": ratios})  # fmt: skip
-        rows.append((CATALOG[model].modality, system, spread(rates, 0), spread(shares, 0), spread(ratios),
+        rows.append((CATALOG[model].modality, system, spread(rates, 1), spread(shares, 0), spread(ratios),
                      spread(opened, 1) if opened else ""))  # fmt: skip
-    records.write("summary", work={m: {"units": w[0], "multiply_adds": w[1]} for m, w in work.items()}, systems=summary)
+    told = {model: {"units": units, "multiply_adds": count} for model, (units, count) in amounts.items()}
+    records.write("summary", work=told, systems=summary)
     flops = [m["sgemm_flops"] / 1e9 for measured in found.values() for m in measured]
-    counts = {model: len(found[model, "headstart"]) for model in SYSTEMS}
-    header = ("", "system", "images or real tokens a second", "% of sgemm", "times headstart's seconds", "opening, s")
-    title = f"### extraction, median (range) of {max(counts.values())} rounds"
+    busy = "" if max(flops) < BUSY * min(flops) else " The machine was busy: the shares are not to be trusted."
+    header = ("", "system", "images, real tokens or recordings a second", "% of sgemm", "times headstart's seconds",
+              "opening, s")  # fmt: skip
+    title = f"### extraction, median (range) of {max(map(len, found.values()))} rounds"
     return "\n".join([title + (" (SMALL: for development only)" if records.small else ""), "", table(header, rows), "",
-                      f"sgemm of numpy at 2048: {spread(flops, 0)} GFLOP/s.", "", machine_line()])  # fmt: skip
+                      f"sgemm of numpy at 2048: {spread(flops, 0)} GFLOP/s.{busy}", "", machine_line()])  # fmt: skip
 
 
 if __name__ == "__main__":

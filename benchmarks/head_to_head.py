@@ -14,7 +14,8 @@ import numpy as np
 from common import Records, Said, crossed_interval, machine_line, parser, points, spread, table
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Dataset, Example, Reporter
-from splits import Fit, check_same_rows, fit, model_folder, read_rows, rival, split_rows, write_tables
+from runs import Fit, fit_tables
+from splits import check_same_rows, model_folder, read_rows, rival, split_rows, write_tables
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _one_seed(
     options = ["--depth", "head", "--seed", str(seed), "--budget", arguments.budget]
 
     def ours_run() -> Fit:
-        return fit(tables, scratch / "fit", comparison.task, comparison.model, options)
+        return fit_tables(tables, scratch / "fit", comparison.task, comparison.model, options)
 
     if seed % 2 == 0:
         ours = ours_run()

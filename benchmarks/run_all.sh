@@ -1,13 +1,22 @@
 #!/bin/sh
-# Run every benchmark with its defaults; tables go to benchmarks/out/tables.md as well. PYTHON=... chooses the interpreter.
+# Run benchmarks with their defaults: those named, or all. Tables go to benchmarks/out/NAME.md; those of this call,
+# together, to benchmarks/out/tables.md. PYTHON=... chooses the interpreter.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
+# the long ones last: ladder takes hours, budgets and memory most of an hour
+all="cli_startup extraction elpv_head text_head speech_decoder speech_epochs second_fit memory budgets ladder"
 mkdir -p "$here/out"
 tables="$here/out/tables.md"
 failed=""
+for name in ${*:-$all}; do
+    if [ ! -f "$here/$name.py" ]; then
+        echo "there is no benchmark $name; choose from: $all" >&2
+        exit 2
+    fi
+done
 : >"$tables"
-for name in cli_startup extraction elpv_head text_head speech_decoder; do
+for name in ${*:-$all}; do
     echo "== $name" >&2
     if "$python" "$here/$name.py" >"$here/out/$name.md"; then
         { cat "$here/out/$name.md"; echo; } | tee -a "$tables"

@@ -13,7 +13,8 @@ from headstart.demo_data import prompts
 from headstart.metrics.speech import english_normalise, normalise, row_errors
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Example
-from splits import Fit, check_same_rows, fit, model_folder, read_rows, rival, write_tables
+from runs import Fit, fit_tables
+from splits import check_same_rows, model_folder, read_rows, rival, write_tables
 
 MODEL = "pip:whisper-tiny.en"
 NORMALISERS: dict[str, Callable[[str], str]] = {"wer": normalise, "wer_english_normaliser": english_normalise}
@@ -53,7 +54,7 @@ def _one_seed(
     options = ["--seed", str(seed), "--budget", arguments.budget]
 
     def ours_run() -> Fit:
-        return fit(tables, scratch / "fit", "speech-recognition", MODEL, options)
+        return fit_tables(tables, scratch / "fit", "speech-recognition", MODEL, options)
 
     if seed % 2 == 0:
         ours = ours_run()

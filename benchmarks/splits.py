@@ -1,4 +1,4 @@
-"""The rows of every seed, written once as tables that headstart and its rival both read; and headstart's own runs."""
+"""The rows of every seed, written once as tables that headstart and its rival both read; and the rival's runs."""
 
 from __future__ import annotations
 
@@ -6,59 +6,27 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from common import Process, Said, run_process
+from common import HERE, Process, Said, run_process
 from headstart import sources
 from headstart.data.split import make_split
 from headstart.settings import Settings
-from headstart.sources.cache_dir import cache_dir
 from headstart.types import Dataset, Example
 from headstart.workflow import read_data
+from runs import Fit, limited
 
 COLUMNS = ("input", "target", "group")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One `headstart fit` in a process of its own.
-
-    core_s: wall seconds without the baselines, controls and report that come after the predictions.
-    predictions: lines of predictions.jsonl, in the order of the test rows.
-    """
-
-    process: Process
-    core_s: float
-    result: dict[str, Any]
-    predictions: list[dict[str, Any]]
 
 
 def read_rows(path: Path, columns: Mapping[str, str], limit: int | None, scratch: Path) -> Dataset:
     """The data as headstart reads and checks them; `limit` keeps that many rows drawn at random (fixed seed)."""
     if limit is not None:
-        path = _limited(path, limit, scratch)
+        path = limited(path, limit, scratch)
     names = {f"{role}_column": name for role, name in columns.items()}
     _, dataset, _ = read_data(Settings(str(path), **names), Said())  # type: ignore[arg-type]
     return dataset
-
-
-def _limited(path: Path, limit: int, scratch: Path) -> Path:
-    """A table with some of the rows; file names become absolute."""
-    file = path / "metadata.csv" if path.is_dir() else path
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    kept = np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])
-    chosen = [dict(rows[i]) for i in kept]
-    for row in chosen:
-        if "file_name" in row:
-            row["file_name"] = str((file.parent / row["file_name"]).resolve())
-    target = scratch / f"limited-{path.stem}-{limit}.csv"
-    _write(target, list(rows[0]), (row.values() for row in chosen))
-    return target
 
 
 def split_rows(dataset: Dataset, seed: int, test_size: float) -> tuple[list[Example], list[Example]]:
@@ -88,41 +56,19 @@ def model_folder(model: str) -> Path:
     return sources.get(model, Said()).folder.resolve()
 
 
-def fit(tables: tuple[Path, Path], folder: Path, task: str, model: str, options: Sequence[str]) -> Fit:
-    """Run `headstart fit` with an empty feature cache; models come from the real cache.
-
-    folder: a fresh one, for the run and its cache.
-    """
-    cache = folder / "cache"
-    cache.mkdir(parents=True)
-    (cache / "models").symlink_to((cache_dir() / "models").resolve())
-    run = folder / "run"
-    command = [sys.executable, "-m", "headstart", "fit", tables[0], "--test", tables[1], "--out", run, "--task", task,
-               "--model", model, "--offline", *options]  # fmt: skip
-    for role in COLUMNS:
-        command += [f"--{role}-column", role]
-    process = run_process(command, {"HEADSTART_CACHE": str(cache)})
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    after = _seconds_after_predictions(run / "log.jsonl")
-    return Fit(process, process.wall_s - after, result, _lines(run / "predictions.jsonl"))
-
-
-def _seconds_after_predictions(log: Path) -> float:
-    """From the check of the saved model's predictions to the end: baselines, controls, report."""
-    at = {line["event"]: float(line["seconds"]) for line in _lines(log)}
-    return at["finished"] - at["golden"]
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def rival(script: str, model: Path, tables: tuple[Path, Path], folder: Path) -> tuple[Process, dict[str, Any]]:
-    """Run a script of rivals/ on the same rows; its predictions and seconds."""
-    out = folder / "rival.json"
-    process = run_process([sys.executable, Path(__file__).parent / "rivals" / script, model, *tables, out],
-                          {"HF_HUB_OFFLINE": "1"})  # fmt: skip
+def rival(
+    script: str, model: Path, tables: tuple[Path, Path], folder: Path, python: str | Path = sys.executable
+) -> tuple[Process, dict[str, Any]]:
+    """Run a script of rivals/ on the same rows; its predictions and seconds. python: where it has an environment."""
+    out = folder / f"{Path(script).stem}.json"
+    process = run_process([python, HERE / "rivals" / script, model, *tables, out],
+                          {"HF_HUB_OFFLINE": "1", **_paths(python)})  # fmt: skip
     return process, json.loads(out.read_text(encoding="utf-8"))
+
+
+def _paths(python: str | Path) -> dict[str, str]:
+    """Another environment lacks headstart, of which rivals take stock/torchvision_ops."""
+    return {} if str(python) == sys.executable else {"PYTHONPATH": str(HERE.parent / "src")}
 
 
 def check_same_rows(test: Sequence[Example], found: Fit, theirs: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 STEPS = ("load", "features", "fit", "predict")
 
@@ -26,8 +27,10 @@ def read_table(file: Path) -> tuple[list[str], list[str]]:
     return [row["input"] for row in rows], [row["target"] for row in rows]
 
 
-def write_answer(out: Path, targets: Sequence[str], predictions: Sequence[str], times: Sequence[float]) -> None:
+def write_answer(
+    out: Path, targets: Sequence[str], predictions: Sequence[str], times: Sequence[float], **facts: Any
+) -> None:
     """Predictions, and seconds of load, features, fit and predict. times: the five instants between which they ran."""
     seconds = {step: after - before for step, before, after in zip(STEPS, times, times[1:])}
-    answer = {"targets": list(targets), "predictions": list(predictions), "seconds": seconds}
+    answer = {"targets": list(targets), "predictions": list(predictions), "seconds": seconds, **facts}
     out.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
