@@ -132,9 +132,7 @@ def extract(
     unique = {e.digest: e for e in examples}
     work: list[tuple[str, Example]] = []
     for view in views:
-        missing: set[str] = set()
-        for part in extractor.parts:
-            missing.update(_store(extractor, view, part, reporter.say).verify(list(unique)))
+        missing = missing_from_cache(extractor, list(unique), view, reporter)
         extractor.hits += len(unique) - len(missing)
         extractor.misses += len(missing)
         work += [(view, e) for digest, e in unique.items() if digest in missing]
@@ -142,6 +140,14 @@ def extract(
         for _ in reporter.track(_run(extractor, work), what, len(work)):
             pass
         extractor.seconds += time.perf_counter() - begin
+
+
+def missing_from_cache(extractor: Extractor, digests: Sequence[str], view: str, reporter: Reporter) -> set[str]:
+    """Those of these examples that lack a part under this view, or whose record proves damaged."""
+    missing: set[str] = set()
+    for part in extractor.parts:
+        missing.update(_store(extractor, view, part, reporter.say).verify(digests))
+    return missing
 
 
 def features_of(extractor: Extractor, examples: Sequence[Example], views: Sequence[str]) -> Features:

@@ -23,13 +23,14 @@ class RungPlan:
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    select_rows: rows that score each candidate. views: cached variants of each input. rungs: the depths that are tried,
-    in order. control_labels: labels of the random-weight control.
+    select_rows: rows that score each candidate. dev_rows: development rows that are used. views: cached variants of an
+    input. rungs: the depths that are tried, in order. control_labels: labels of the random-weight control.
     """
 
     model: str | None = None
     engine: str | None = None
     select_rows: int = 600
+    dev_rows: int | None = None
     views: tuple[str, ...] | None = None
     rungs: tuple[RungPlan, ...] | None = None
     control_labels: int | None = None

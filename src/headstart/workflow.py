@@ -23,6 +23,7 @@ from headstart.stages.finetune import finetune
 from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
 from headstart.stages.select import select
+from headstart.stages.subset import fit_rows_to_budget
 from headstart.thumbnails import thumbnail_of
 from headstart.types import Reporter
 
@@ -51,6 +52,7 @@ def run_fit(
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
+    fit_rows_to_budget(context, selected)
     with clock.stage("replace the head"):
         replaced = replace_head(context, selected)
     with clock.stage("fine-tune"):

@@ -1,0 +1,97 @@
+"""Where one pass over all rows does not fit the budget, a stratified part is used, and the run says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.budget import Clock
+from headstart.data.split import Split
+from headstart.plan import Plan
+from headstart.settings import Settings
+from headstart.stages.subset import fit_rows_to_budget
+from headstart.types import Dataset, Example
+
+N = 2000
+
+
+def context_of(seconds: float, plan: Plan | None = None) -> Any:
+    """Rows 0 to 1599 to learn from, two to a group, a quarter of them of class b; 400 to test on."""
+    examples = tuple(Example(str(r), "", "b" if r % 8 < 2 else "a", str(r // 2), str(r)) for r in range(N))
+    dataset = Dataset("text-classification", "text", Path(), examples, (), ("a", "b"), {}, "f")
+    folds = np.arange(1600) // 2 % 3
+    said: list[str] = []
+    return SimpleNamespace(
+        settings=Settings("data"),
+        plan=plan or Plan(),
+        dataset=dataset,
+        split=Split(np.arange(1600), np.arange(1600, N), folds, "holdout"),
+        clock=Clock(seconds),
+        warnings=[],
+        reporter=SimpleNamespace(say=said.append),
+        run=SimpleNamespace(log=lambda *a, **k: None),
+    )
+
+
+def selected_at(rate: float, cached: int = 0) -> Any:
+    """A network at this rate, with the first rows in the cache."""
+    stores = {("plain", "pooled"): SimpleNamespace(verify=lambda digests: [d for d in digests if int(d) >= cached])}
+    engine = SimpleNamespace(torch_examples_per_second=10.0)
+    extractor = SimpleNamespace(engine=engine, rate=rate, parts=("pooled",), stores=stores)
+    return SimpleNamespace(extractor=extractor, problem=SimpleNamespace(backbone=SimpleNamespace(views=("plain",))))
+
+
+def test_all_rows_are_used_where_they_fit() -> None:
+    context = context_of(seconds=300)
+    fit_rows_to_budget(context, selected_at(20))  # 400 / 10 + 20 s are set aside; 240 s x 0.9 x 20 = 4,320 rows
+    assert len(context.split.dev) == 1600
+    assert context.warnings == []
+    assert context.plan.dev_rows == 1600
+
+
+def test_what_is_cached_needs_no_time() -> None:
+    context = context_of(seconds=100)
+    fit_rows_to_budget(context, selected_at(20, cached=1000))  # 600 of 720 are left to compute
+    assert len(context.split.dev) == 1600
+
+
+def test_else_a_stratified_part_of_whole_groups() -> None:
+    context = context_of(seconds=100)
+    fit_rows_to_budget(context, selected_at(20))  # 40 s x 0.9 x 20 = 720 rows
+    kept = context.split.dev
+    assert 650 <= len(kept) <= 720
+    assert len(context.split.folds) == len(kept)
+    assert context.split.n_folds == 3
+    assert np.mean(kept % 8 < 2) == pytest.approx(0.25, abs=0.02)
+    assert {r // 2 * 2 for r in kept} | {r // 2 * 2 + 1 for r in kept} == set(kept.tolist())
+    assert len(context.split.test) == 400
+    assert f"{len(kept)} of 1600 rows are learnt from" in context.warnings[0]
+
+
+def test_a_plan_repeats_the_choice_whatever_the_clock_says() -> None:
+    first = context_of(seconds=100)
+    fit_rows_to_budget(first, selected_at(20))
+    again = context_of(seconds=3000, plan=first.plan)
+    fit_rows_to_budget(again, selected_at(500))
+    assert np.array_equal(again.split.dev, first.split.dev)
+    assert np.array_equal(again.split.folds, first.split.folds)
+
+
+def test_a_rare_class_is_kept_whole() -> None:
+    context = context_of(seconds=100)
+    rare = [Example(e.id, "", "c" if r in (100, 300, 500) else e.target, e.group, e.digest)
+            for r, e in enumerate(context.dataset.examples)]  # fmt: skip
+    context.dataset = replace(context.dataset, examples=tuple(rare), classes=("a", "b", "c"))
+    fit_rows_to_budget(context, selected_at(20))
+    assert {100, 300, 500} <= set(context.split.dev.tolist())
+
+
+def test_at_least_a_hundred_rows_are_tried() -> None:
+    context = context_of(seconds=10)
+    fit_rows_to_budget(context, selected_at(20))
+    assert 60 <= len(context.split.dev) <= 100
