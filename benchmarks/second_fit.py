@@ -45,7 +45,7 @@ def _pair(arguments: argparse.Namespace, job: Job, depth: str, folder: Path) -> 
         done = fit(options, folder / name, cache)
         facts[name] = {"wall_s": done.process.wall_s, "core_s": done.core_s, "cpu_s": done.process.cpu_s,
                        "cache": done.result["cache"], "timing": done.result["timing"], "depth": done.depth,
-                       "model": done.result["model"]["id"]}  # fmt: skip
+                       "model": done.result["model"]["id"], "engine": done.result["engine"]}  # fmt: skip
     return facts
 
 
@@ -55,12 +55,14 @@ def _report(found: dict[tuple[str, str], list[dict[str, Any]]], arguments: argpa
         seconds = [[p[name]["wall_s"] for p in pairs] for name in ("first", "second")]
         until = spread([p["first"]["core_s"] / p["second"]["core_s"] for p in pairs])
         caches = pairs[-1]["first"]["cache"], pairs[-1]["second"]["cache"]
+        # another engine's features are not taken from the cache
+        engines = ", ".join(pairs[-1][name]["engine"]["name"] for name in ("first", "second"))
         missed += sum(p["second"]["cache"]["misses"] > 0 for p in pairs)
         rows.append((demo, depth, *(spread(s, 1) for s in seconds),
                      spread([a / b for a, b in zip(*seconds)]), until,
-                     *(f"{c['hits']} / {c['misses']}" for c in caches)))  # fmt: skip
+                     *(f"{c['hits']} / {c['misses']}" for c in caches), engines))  # fmt: skip
     header = ("data", "--depth", "first, s", "second, s", "first / second", "the same until predictions",
-              "cache hits / misses, first", "second")  # fmt: skip
+              "cache hits / misses, first", "second", "engines")  # fmt: skip
     verdict = "Bar: no misses in the second run: " + ("met." if not missed else f"MISSED in {missed} pair(s).")
     title = f"second_fit: unchanged data, one cache, budget {arguments.budget}, {arguments.repeats} pair(s) each"
     note = "With --depth auto tuning may take what the cache has saved, up to the budget."

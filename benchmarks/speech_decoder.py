@@ -17,6 +17,7 @@ from runs import Fit, fit_tables
 from splits import check_same_rows, model_folder, read_rows, rival, write_tables
 
 MODEL = "pip:whisper-tiny.en"
+TASK = "speech-recognition"
 NORMALISERS: dict[str, Callable[[str], str]] = {"wer": normalise, "wer_english_normaliser": english_normalise}
 
 
@@ -43,7 +44,7 @@ def main() -> None:
 
 def _side(folder: Path, limit: int | None, scratch: Path) -> list[Example]:
     columns = {"input": "file_name", "target": "transcription"}
-    return list(read_rows(folder, columns, limit, scratch).examples)
+    return list(read_rows(folder, columns, limit, scratch, TASK).examples)
 
 
 def _one_seed(
@@ -54,7 +55,7 @@ def _one_seed(
     options = ["--seed", str(seed), "--budget", arguments.budget]
 
     def ours_run() -> Fit:
-        return fit_tables(tables, scratch / "fit", "speech-recognition", MODEL, options)
+        return fit_tables(tables, scratch / "fit", TASK, MODEL, options)
 
     if seed % 2 == 0:
         ours = ours_run()

@@ -20,6 +20,7 @@ from runs import Fit, fit_tables
 from splits import model_folder, read_rows, rival, write_tables
 
 MODEL = "pip:whisper-tiny.en"
+TASK = "speech-recognition"
 COLUMNS = {"input": "file_name", "target": "transcription"}
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     records.open(arguments)
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         data = prompts.prepare(cache_dir() / "demo", Said())
-        train, test = (list(read_rows(data / side, COLUMNS, arguments.limit_ours, Path(scratch)).examples)
+        train, test = (list(read_rows(data / side, COLUMNS, arguments.limit_ours, Path(scratch), TASK).examples)
                        for side in ("train", "test"))  # fmt: skip
         found = []
         for seed in range(arguments.seeds):
@@ -53,7 +54,7 @@ def _one_seed(
     options = ["--seed", str(seed), "--budget", arguments.budget, "--depth", arguments.depth]
 
     def ours() -> dict[str, Any]:
-        done = fit_tables(tables, scratch / "fit", "speech-recognition", MODEL, options)
+        done = fit_tables(tables, scratch / "fit", TASK, MODEL, options)
         return {"trainings": trainings(done), "depth": done.depth, "timing": done.result["timing"]}
 
     def theirs() -> dict[str, Any]:

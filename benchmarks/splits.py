@@ -20,12 +20,17 @@ from runs import Fit, limited
 COLUMNS = ("input", "target", "group")
 
 
-def read_rows(path: Path, columns: Mapping[str, str], limit: int | None, scratch: Path) -> Dataset:
-    """The data as headstart reads and checks them; `limit` keeps that many rows drawn at random (fixed seed)."""
+def read_rows(
+    path: Path, columns: Mapping[str, str], limit: int | None, scratch: Path, task: str | None = None
+) -> Dataset:
+    """The data as headstart reads and checks them; `limit` keeps that many rows drawn at random (fixed seed).
+
+    task: headstart infers it where it is left out, for which a few rows may not be enough.
+    """
     if limit is not None:
         path = limited(path, limit, scratch)
     names = {f"{role}_column": name for role, name in columns.items()}
-    _, dataset, _ = read_data(Settings(str(path), **names), Said())  # type: ignore[arg-type]
+    _, dataset, _ = read_data(Settings(str(path), task=task, **names), Said())  # type: ignore[arg-type]
     return dataset
 
 
