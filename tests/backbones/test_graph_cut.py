@@ -1,210 +1,351 @@
-"""Cutting a network changes nothing: behind every cut the answers and gradients are the whole network's."""
+"""The mechanism of cutting, on networks small enough to work out by hand."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.timm import _Named
-from headstart.backbones.transformers_text import _Pooled
-from headstart.stock import torchvision_ops
+from headstart.backbones.graph_cut import CutGraph
 
-SIZES = {"test_resnet": 64, "test_vit": 160, "test_efficientnet": 64}
-PLACES = {"first": 0, "middle": 0.5, "last": 1}
+WIDTH = 4
 
 
-class _InPlace(nn.Module):
-    """Numbered layers that overwrite their input, as VGG's do."""
+def batch_axis() -> dict[int, Any]:
+    return {0: torch.export.Dim("batch", min=1, max=64)}
+
+
+def cut_graph(module: nn.Module, shape: tuple[int, ...] = (WIDTH,)) -> CutGraph:
+    torch.manual_seed(0)
+    return CutGraph(module, {"x": torch.randn(3, *shape)}, {"x": batch_axis()})
+
+
+def rows(count: int, shape: tuple[int, ...] = (WIDTH,)) -> torch.Tensor:
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def block(inputs: int = WIDTH, outputs: int = WIDTH) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, outputs, bias=False))
+
+
+class Chain(nn.Module):
+    """Blocks one after another; the first `kept` values are read again at the end."""
+
+    def __init__(self, blocks: list[nn.Module], kept: int = 0) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.kept = kept
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        values = [x]
+        for module in self.blocks:
+            values.append(module(values[-1]))
+        return {"out": values[-1] + sum(value.sin() for value in values[1 : 1 + self.kept])}
+
+
+def assert_every_cut_is_exact(module: nn.Module, graph: CutGraph, x: torch.Tensor) -> None:
+    assert graph.cuts()
+    given = x.clone()
+    with torch.no_grad():
+        expected = module(x.clone())["out"]
+        for cut in graph.cuts():
+            *state, out = graph.tap([cut])(x)
+            kept = [tensor.clone() for tensor in state]
+            torch.testing.assert_close(out, expected)
+            torch.testing.assert_close(graph.suffix(cut)(*state)["out"], expected)
+            assert all(torch.equal(a, b) for a, b in zip(state, kept)), "the suffix overwrote its input"
+        assert torch.equal(x, given), "the prefix overwrote its input"
+
+
+def test_shares_count_what_lies_behind_the_cut() -> None:
+    graph = cut_graph(Chain([block(4, 8), block(8, 8), block(8, 2)]))  # 32 + 64 + 16 weights
+    cuts = graph.cuts()
+    assert [cut.name for cut in cuts] == ["blocks.1", "blocks.2"]
+    assert [cut.suffix_share for cut in cuts] == pytest.approx([80 / 112, 16 / 112])
+    # a linear layer multiplies each row once by each weight
+    assert [cut.compute_share for cut in cuts] == pytest.approx([80 / 112, 16 / 112])
+
+
+class Costs(nn.Module):
+    """A convolution, then a product of two values, then attention: their costs differ from their parameters."""
 
     def __init__(self) -> None:
         super().__init__()
-        convolutions = [nn.Conv2d(3, 4, 3), nn.SiLU(inplace=True), nn.Conv2d(4, 4, 3), nn.SiLU(inplace=True)]
-        self.features = nn.Sequential(*convolutions, nn.Conv2d(4, 4, 3))
+        convolution = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, groups=2, bias=False))
+        self.blocks = nn.ModuleList([convolution, Squared(), Attends()])
 
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"native": self.features(image).mean((2, 3))}  # (B, 3, H, W) -> (B, 4)
-
-
-def randomised(module: nn.Module) -> nn.Module:
-    """Every weight counts: zero-initialised branches would hide a fault."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return module.eval()
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        for module in self.blocks:
+            x = module(x)
+        return {"out": x}
 
 
-@cache
-def images_graph(name: str) -> tuple[nn.Module, CutGraph]:
-    torchvision_ops.ensure()
-    import timm
+class Squared(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Sequential(nn.Linear(1, 1))
 
-    torch.manual_seed(0)
-    named = randomised(_InPlace() if name == "in_place" else _Named(timm.create_model(name, num_classes=0)))
-    size = SIZES.get(name, 16)
-    shapes = {"image": {0: torch.export.Dim("batch", min=1, max=64)}}
-    return named, CutGraph(named, {"image": torch.zeros(2, 3, size, size)}, shapes)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x @ x.mT) * self.scale[0].weight
 
 
-@cache
-def text_graph() -> tuple[nn.Module, CutGraph]:
-    torchvision_ops.ensure()
-    from transformers import BertConfig, BertModel
+class Attends(Squared):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x) * self.scale[0].weight
 
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=20,
-        hidden_size=16,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
+
+def test_multiply_adds_are_counted_by_hand() -> None:
+    graph = cut_graph(Costs(), (2, 5, 5))
+    convolution = 3 * 4 * 25 * (1 * 9)  # values of the output, each of one input channel's 3x3 window
+    product = 3 * 4 * 25 * 5
+    attention = 2 * 3 * 4 * 25 * 5  # queries with keys, weights with values
+    total = convolution + product + attention
+    assert [cut.compute_share for cut in graph.cuts()] == pytest.approx(
+        [(product + attention) / total, attention / total]
     )
-    config._attn_implementation = "sdpa"
-    pooled = randomised(_Pooled(BertModel(config), True))
-    mask = torch.ones(3, 16, dtype=torch.int64)
-    mask[1, 9:] = 0
-    dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("tokens", min=2, max=32)}
-    inputs = {"input_ids": torch.ones_like(mask), "attention_mask": mask}
-    shapes = {"input_ids": dims, "attention_mask": dims}
-    return pooled, CutGraph(pooled, inputs, shapes, persistent=("attention_mask",))
 
 
-def cut_at(graph: CutGraph, place: str) -> Cut:
+@pytest.mark.parametrize(("kept", "tensors"), [(0, [1, 1, 1]), (1, [1, 2, 2]), (3, [1, 2, 3])])
+def test_all_live_values_are_the_state(kept: int, tensors: list[int]) -> None:
+    module = Chain([block() for _ in range(4)], kept)
+    graph = cut_graph(module)
+    assert [len(cut.state) for cut in graph.cuts()] == tensors
+    assert_every_cut_is_exact(module, graph, rows(5))
+
+
+def test_there_is_no_cut_where_more_than_four_values_live() -> None:
+    names = [cut.name for cut in cut_graph(Chain([block() for _ in range(8)], 7)).cuts()]
+    assert names == [f"blocks.{i}" for i in range(1, 5)]
+
+
+class Flattens(nn.Module):
+    """Joins the batch with the features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).flatten()
+
+
+class Unflattens(Flattens):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.view(-1, WIDTH))
+
+
+class Rounds(Flattens):
+    """Hands on whole numbers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).round().to(torch.int64)
+
+
+class Unrounds(Flattens):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.to(torch.float32))
+
+
+@pytest.mark.parametrize(("closes", "opens"), [(Flattens, Unflattens), (Rounds, Unrounds)])
+def test_a_state_is_floating_with_one_row_for_each_example(closes: type[nn.Module], opens: type[nn.Module]) -> None:
+    graph = cut_graph(Chain([block(), closes(), opens(), block()]))
+    assert [cut.name for cut in graph.cuts()] == ["blocks.1", "blocks.3"]
+
+
+class Shared(nn.Module):
+    """Its first and its last block read one parameter, under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([block(), block(), block()])
+        self.blocks[2][0].weight = self.blocks[0][0].weight
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        for module in self.blocks:
+            x = module(x).tanh()
+        return {"out": x}
+
+
+def test_a_parameter_used_on_both_sides_does_not_train_behind_the_cut() -> None:
+    module = Shared()
+    graph = cut_graph(module)
+    last = graph.cuts()[-1]
+    assert last.name == "blocks.2"
+    assert last.suffix_share == 0
+    suffix = dict(graph.suffix(last).named_parameters())
+    assert {name: p.requires_grad for name, p in suffix.items()} == {"graph_module.blocks.0.0.weight": False}
+    first = dict(graph.suffix(graph.cuts()[0]).named_parameters())
+    assert {name: p.requires_grad for name, p in first.items()} == {
+        "graph_module.blocks.0.0.weight": False,
+        "graph_module.blocks.1.0.weight": True,
+    }
+    assert_every_cut_is_exact(module, graph, rows(5))
+
+
+class PreActivation(nn.Module):
+    """Overwrites its input before it reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activation = nn.SiLU(inplace=True)
+        self.inner = block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.inner(self.activation(x))
+        return out
+
+
+class WritesThroughAView(PreActivation):
+    """Changes half of its input by way of a slice, and reads all of it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x[:, :2].mul_(3.0)
+        out: torch.Tensor = self.inner(x)
+        return out
+
+
+class WritesBehindItsView(PreActivation):
+    """Takes a view, overwrites what it shows, and reads the view."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        view = x.view(x.shape[0], WIDTH)
+        self.activation(x)
+        out: torch.Tensor = self.inner(view)
+        return out
+
+
+@pytest.mark.parametrize("kind", [PreActivation, WritesThroughAView, WritesBehindItsView])
+def test_work_in_place_leaves_states_and_inputs_alone(kind: type[nn.Module]) -> None:
+    module = Chain([kind() for _ in range(3)])
+    graph = cut_graph(module)
+    assert [cut.name for cut in graph.cuts()] == ["blocks.1", "blocks.2"]
+    assert_every_cut_is_exact(module, graph, rows(5))
+
+
+class Masked(nn.Module):
+    """A sequence model whose blocks read a mask and a table of positions, both made before the first block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(16, WIDTH)
+        self.blocks = nn.ModuleList([block() for _ in range(3)])
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        keep = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
+        table = self.positions(torch.arange(x.shape[1]))  # (T, D)
+        for module in self.blocks:
+            x = module(x + table) * keep
+        return {"sum": x.sum(1), "most": x.amax(1)}
+
+
+def masked_graph() -> tuple[Masked, CutGraph]:
+    module = Masked()
+    axes = {**batch_axis(), 1: torch.export.Dim("tokens", min=2, max=16)}
+    inputs = {"x": torch.randn(3, 5, WIDTH), "mask": torch.ones(3, 5, dtype=torch.int64)}
+    return module, CutGraph(module, inputs, {"x": axes, "mask": axes}, persistent=("mask",))
+
+
+def test_what_depends_on_masks_sizes_and_parameters_is_rebuilt() -> None:
+    module, graph = masked_graph()
+    x, mask = rows(2, (7, WIDTH)), torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    for cut in graph.cuts():
+        assert len(cut.state) == 1
+        assert cut.state[0].ragged == (0,)
+        assert graph.state_shapes(cut, {"x": (4, WIDTH), "mask": (4,)}) == ((4, WIDTH),)
+        with torch.no_grad():
+            state, *outputs = graph.tap([cut])(x, mask)
+            found = graph.suffix(cut)(state, mask)
+            expected = module(x, mask)
+        assert graph.output_names == tuple(found) == ("sum", "most")
+        for name, output in zip(graph.output_names, outputs):
+            torch.testing.assert_close(output, expected[name])
+            torch.testing.assert_close(found[name], expected[name])
+    # the first block's state depends on the table, so the table does not train behind it
+    trains = {name: p.requires_grad for name, p in graph.suffix(graph.cuts()[0]).named_parameters()}
+    assert trains == {
+        "graph_module.positions.weight": False,
+        "graph_module.blocks.1.0.weight": True,
+        "graph_module.blocks.2.0.weight": True,
+    }
+
+
+def test_one_pass_gives_the_states_of_several_cuts() -> None:
+    graph = cut_graph(Chain([block() for _ in range(4)], 1))
     cuts = graph.cuts()
-    return cuts[round(PLACES[place] * (len(cuts) - 1))]
+    x = rows(5)
+    together = graph.tap(cuts)(x)
+    apart = [tensor for cut in cuts for tensor in graph.tap([cut], outputs=False)(x)]
+    assert len(together) == len(apart) + 1
+    for ours, expected in zip(together, apart):
+        torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(together[-1], graph.module(x=x)["out"])
 
 
-def images(name: str, count: int) -> torch.Tensor:
-    size = SIZES.get(name, 16)
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(2))
+def test_without_outputs_nothing_behind_the_cut_is_computed() -> None:
+    graph = cut_graph(Chain([block() for _ in range(3)]))
+    tap = graph.tap(graph.cuts()[:1], outputs=False)
+    assert [name for name, _ in tap.named_parameters()] == ["blocks.0.0.weight"]
 
 
-def texts(lengths: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token numbers and mask of texts padded to the longest."""
-    ids = torch.zeros(len(lengths), max(lengths), dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, length in enumerate(lengths):
-        ids[row, :length] = torch.arange(length) * (row + 3) % 19 + 1
-        mask[row, :length] = 1
-    return ids, mask
-
-
-def assert_close(ours: torch.Tensor, expected: torch.Tensor) -> None:
-    assert ours.shape == expected.shape
-    scale = max(float(expected.abs().max()), 1e-6)
-    assert float((ours - expected).abs().max()) / scale <= 1e-4
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", [*SIZES, "in_place"])
-def test_prefix_and_suffix_together_are_the_network(name: str, place: str) -> None:
-    model, graph = images_graph(name)
-    cut = cut_at(graph, place)
-    tap, suffix = graph.tap([cut]), graph.suffix(cut)
-    for count in (1, 5):  # exported with 2
-        batch = images(name, count)
-        with torch.no_grad():
-            expected = model(batch)["native"]
-            state, native = tap(batch)
-            assert_close(native, expected)
-            assert_close(suffix(state)["native"], expected)
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_the_mask_is_rebuilt_behind_the_cut(place: str) -> None:
-    model, graph = text_graph()
-    cut = cut_at(graph, place)
-    tap, suffix = graph.tap([cut]), graph.suffix(cut)
-    for lengths in ((21, 5, 13, 2, 9), (4,), (7, 7)):  # exported with 3 texts of 16 tokens
-        ids, mask = texts(lengths)
-        with torch.no_grad():
-            expected = model(ids, mask)
-            state, *_ = tap(ids, mask)
-            found = suffix(state, mask)
-        assert set(found) == {"mean", "native"}
-        for feature, values in found.items():
-            assert_close(values, expected[feature])
-
-
-def test_padding_never_changes_an_example() -> None:
-    _, graph = text_graph()
-    cut = cut_at(graph, "last")
-    tap, suffix = graph.tap([cut]), graph.suffix(cut)
-    lengths = (21, 5, 13, 2)
-    ids, mask = texts(lengths)
+def test_the_whole_network_can_be_had_as_a_trainable_copy() -> None:
+    module, graph = masked_graph()
+    whole = graph.suffix(None)
+    x, mask = rows(2, (7, WIDTH)), torch.ones(2, 7, dtype=torch.int64)
     with torch.no_grad():
-        state, *_ = tap(ids, mask)
-        together = suffix(state, mask)
-        for row, length in enumerate(lengths):
-            alone = mask[row : row + 1, :length]
-            state_alone, *_ = tap(ids[row : row + 1, :length], alone)
-            assert_close(state[row : row + 1, :length], state_alone)
-            for feature, values in suffix(state_alone, alone).items():
-                assert_close(together[feature][row : row + 1], values)
-
-
-def gradients(module: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
-    named = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    return {n.removeprefix("graph_module."): g for n, g in zip(named, found) if g is not None}
-
-
-def loss_of(outputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    return sum((o.square().mean() for o in outputs.values()), torch.zeros(()))
-
-
-@pytest.mark.parametrize("name", [*SIZES, "bert"])
-def test_gradients_behind_the_cut_are_the_whole_network_s(name: str) -> None:
-    model, graph = text_graph() if name == "bert" else images_graph(name)
-    cut = cut_at(graph, "last")
-    inputs: Any = texts((9, 4, 6)) if name == "bert" else (images(name, 3),)
-    whole = gradients(model, loss_of(model(*inputs)))
-    with torch.no_grad():
-        state, *_ = graph.tap([cut])(*inputs)
-    suffix = graph.suffix(cut)
-    behind = gradients(suffix, loss_of(suffix(state, *inputs[1:])))
-    assert behind
-    for parameter, gradient in behind.items():
-        assert_close(gradient, whole[parameter])
-
-
-@pytest.mark.parametrize("name", [*SIZES, "bert"])
-def test_parameters_behind_the_cut_have_the_network_s_names(name: str) -> None:
-    model, graph = text_graph() if name == "bert" else images_graph(name)
-    cut = cut_at(graph, "last")
-    weights = model.state_dict()
-    found = {n.removeprefix("graph_module."): v for n, v in graph.suffix(cut).state_dict().items()}
-    behind = {n: v for n, v in found.items() if n in dict(model.named_parameters())}
-    assert behind
-    assert all(torch.equal(value, weights[parameter]) for parameter, value in behind.items())
-    share = sum(v.numel() for v in behind.values()) / sum(p.numel() for p in model.parameters())
-    assert share == pytest.approx(cut.suffix_share, abs=0.01)
+        expected = module(x, mask)
+        for name, value in whole(x, mask).items():
+            torch.testing.assert_close(value, expected[name])
+    copies = {name.removeprefix("graph_module."): p for name, p in whole.named_parameters()}
+    assert set(copies) == {name for name, _ in module.named_parameters()}
+    assert all(p.requires_grad for p in copies.values())
 
 
 def test_training_behind_the_cut_leaves_the_network_alone() -> None:
-    model, graph = images_graph("test_vit")
-    before = {n: v.clone() for n, v in model.state_dict().items()}
-    suffix = graph.suffix(cut_at(graph, "last"))
-    with torch.no_grad():
-        for parameter in suffix.parameters():
-            parameter.add_(1.0)
-    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
-    assert all(torch.equal(v, before[n]) for n, v in graph.module.state_dict().items() if n in before)
-    fresh = dict(graph.suffix(cut_at(graph, "last")).named_parameters())
-    assert not any(torch.equal(p, fresh[n]) for n, p in suffix.named_parameters())
+    module = Chain([block() for _ in range(3)])
+    graph = cut_graph(module)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    for cut in (None, graph.cuts()[0]):
+        suffix = graph.suffix(cut)
+        with torch.no_grad():
+            for parameter in suffix.parameters():
+                parameter.add_(1.0)
+        fresh = dict(graph.suffix(cut).named_parameters())
+        assert not any(torch.equal(p, fresh[name]) for name, p in suffix.named_parameters())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
-def test_cuts_move_from_the_input_to_the_output() -> None:
-    _, graph = images_graph("test_vit")
-    cuts = graph.cuts()
-    assert [c.name for c in cuts] == [f"model.blocks.{i}" for i in range(1, 6)]
-    shares = [c.suffix_share for c in cuts]
-    assert shares == sorted(shares, reverse=True)
-    assert 0 < shares[-1] < shares[0] < 1
+def stage(depth: int) -> nn.Module:
+    return nn.Sequential(*[nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU()) for _ in range(depth)])
+
+
+def names_of(module: nn.Module) -> list[str]:
+    return [cut.name for cut in cut_graph(module).cuts()]
+
+
+def test_few_stages_are_cut_at_their_inner_blocks() -> None:
+    assert names_of(Chain([stage(1), stage(2), stage(2)])) == ["blocks.1", "blocks.1.1", "blocks.2", "blocks.2.1"]
+
+
+def test_many_stages_are_cut_between_them() -> None:
+    assert names_of(Chain([stage(2) for _ in range(6)])) == [f"blocks.{i}" for i in range(1, 6)]
+
+
+def test_parts_of_several_types_are_no_blocks() -> None:
+    assert names_of(Chain([nn.Sequential(block(), PreActivation()), block(), block()])) == ["blocks.1", "blocks.2"]
+
+
+def test_layers_are_units_where_there_are_no_blocks() -> None:
+    plain = [nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH)]
+    assert names_of(Chain(plain)) == ["blocks.2", "blocks.4"]
+
+
+class Fixed(nn.Module):
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"out": x.view(3, 2, 2)}
+
+
+def test_an_axis_that_should_vary_but_cannot_is_an_error() -> None:
+    with pytest.raises(ValueError, match="axis 0 of x cannot vary, it must be 3"):
+        CutGraph(Fixed(), {"x": torch.zeros(3, WIDTH)}, {"x": {0: torch.export.Dim.AUTO}})

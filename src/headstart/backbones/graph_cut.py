@@ -9,7 +9,7 @@ on belongs to the part before the cut: behind it, it does not train.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -22,6 +22,7 @@ from headstart.backbones.graph_export import export_graph, quiet_export
 from headstart.backbones.graph_units import multiply_adds, parameter_of, units
 
 MAX_STATE_TENSORS = 4
+_Size = tuple[Node, int]  # a tensor and the axis whose length it is
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ class CutGraph:
         self.persistent = tuple(persistent)
         self.nodes = list(self.module.graph.nodes)
         self._named: dict[str, Node] = {node.name: node for node in self.nodes}
-        self._index = {node: i for i, node in enumerate(self.nodes)}
         self._units = units(self.nodes, module)
         self._costs = {node: multiply_adds(node) for node in self.nodes}
         self._parameters = {n: p for n in self.nodes if (p := parameter_of(self.module, n)) is not None}
@@ -91,7 +91,8 @@ class CutGraph:
         for i, node in enumerate(self.nodes[:-1]):
             if i and self._units[i - 1] and self._units[i] != self._units[i - 1]:
                 state = [n for n in live if n not in self._rebuildable]
-                if 0 < len(state) <= MAX_STATE_TENSORS and all(map(self._storable, state)):
+                few = 0 < len(state) <= MAX_STATE_TENSORS and all(map(self._storable, state))
+                if few and self._plan(state, self.persistent) is not None:
                     found.append(self._describe(self._units[i], i - 1, state))
             live = {n: None for n in [*live, node] if last_use.get(n, -1) > i}
         return found
@@ -115,7 +116,7 @@ class CutGraph:
         return str(value.shape[0]) == batch and not any(batch in _symbols(size) for size in value.shape[1:])
 
     def _find_rebuildable(self) -> set[Node]:
-        """Nodes computed from persistent inputs, parameters, constants and sizes alone."""
+        """Nodes computed from persistent inputs, parameters, constants and sizes alone: no state is needed for them."""
         found: set[Node] = set()
         for node in self.nodes:
             if node.op == "placeholder":
@@ -125,6 +126,35 @@ class CutGraph:
             if known and node.op != "output":
                 found.add(node)
         return found
+
+    def _plan(self, state: Sequence[Node], inputs: Sequence[str]) -> tuple[dict[Node, _Size], list[Node]] | None:
+        """What must be read and then computed for the outputs where only these values are given, inputs first.
+
+        None where a size is needed that the given tensors do not have.
+        """
+        given = [*state, *(self._named[name] for name in inputs)]
+        known = {str(size): (n, axis) for n in given[::-1] for axis, size in enumerate(n.meta["val"].shape)}
+        read: dict[Node, _Size] = {}
+        compute: list[Node] = []
+        done = set(given)
+        waiting = self._outputs[::-1]
+        while waiting:
+            node = waiting[-1]
+            size = known.get(str(node.meta["val"])) if isinstance(node.meta.get("val"), torch.SymInt) else None
+            missing = [] if size else [n for n in node.all_input_nodes if n not in done]
+            if node in done:
+                waiting.pop()
+            elif size:
+                read[node] = size
+                done.add(node)
+            elif node.op == "placeholder":
+                return None
+            elif missing:
+                waiting += missing[::-1]
+            else:
+                compute.append(node)
+                done.add(node)
+        return read, compute
 
     def state_shapes(self, cut: Cut, inputs: Mapping[str, Sequence[int]]) -> tuple[tuple[int, ...], ...]:
         """Shapes of one example's state tensors, without the batch axis.
@@ -166,19 +196,16 @@ class CutGraph:
         """
         state = [self._named[tensor.name] for tensor in cut.state] if cut else []
         names = self.persistent if cut else self.input_names
-        given = [*state, *(self._named[name] for name in names)]
         graph = Graph()
-        copied = {n: graph.placeholder(n.name if n.op == "placeholder" else f"state_{n.name}") for n in given}
-        for node, placeholder in copied.items():
-            placeholder.meta = dict(node.meta)
-        sizes = _Sizes(graph, dict(copied))
-        for node in _needed(self._outputs, copied):
-            if _is_size(node):
-                copied[node] = sizes.read(node.meta["val"])
-            else:
-                rebuilt = cut is None or self._index[node] > cut.position or node in self._rebuildable
-                assert rebuilt, f"{node} is needed behind the cut but is not in its state"
-                copied[node] = graph.node_copy(node, lambda n: copied[n])
+        copied = {n: graph.placeholder(f"state_{n.name}") for n in state}
+        copied |= {n: graph.placeholder(n.name) for n in map(self._named.__getitem__, names)}
+        plan = self._plan(state, names)
+        assert plan is not None, "cuts() leaves out the cuts that have no plan"
+        read, compute = plan
+        for node, (source, axis) in read.items():
+            copied[node] = graph.call_function(torch.ops.aten.sym_size.int, (copied[source], axis))
+        for node in compute:
+            copied[node] = graph.node_copy(node, lambda n: copied[n])
         graph.output(tuple(copied[n] for n in self._outputs))
         graph.eliminate_dead_code()
         frozen = {id(self._parameters[n]) for n in _ancestors(state) if n in self._parameters}
@@ -189,26 +216,6 @@ class CutGraph:
         for name in frozen_names:
             module.get_parameter(name).requires_grad_(False)
         return Suffix(module, self.output_names)
-
-
-class _Sizes:
-    """Reads symbolic sizes behind a cut from the tensors available there."""
-
-    def __init__(self, graph: Graph, available: dict[Node, Node]) -> None:
-        self.graph = graph
-        self.available = available
-        self.made: dict[str, Node] = {}
-
-    def read(self, size: torch.SymInt) -> Node:
-        key = str(size)
-        if key not in self.made:
-            for original, node in self.available.items():
-                for axis, length in enumerate(original.meta["val"].shape):
-                    if str(length) == key:
-                        self.made[key] = self.graph.call_function(torch.ops.aten.sym_size.int, (node, axis))
-                        return self.made[key]
-            raise AssertionError(f"size {key} cannot be read from the state")
-        return self.made[key]
 
 
 class Suffix(nn.Module):
@@ -249,19 +256,3 @@ def _ancestors(nodes: Iterable[Node]) -> set[Node]:
             found.add(node)
             waiting += [] if _is_size(node) else node.all_input_nodes
     return found
-
-
-def _needed(outputs: Iterable[Node], given: Mapping[Node, Node]) -> Iterator[Node]:
-    """What must be computed for the outputs where some nodes are given, inputs first."""
-    done = set(given)
-    waiting = list(outputs)[::-1]
-    while waiting:
-        node = waiting[-1]
-        missing = [] if _is_size(node) else [n for n in node.all_input_nodes if n not in done]
-        if node in done or not missing:
-            waiting.pop()
-            if node not in done:
-                done.add(node)
-                yield node
-        else:
-            waiting += missing[::-1]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -17,18 +18,25 @@ _MAY_ALIAS = frozenset({"dropout", "feature_dropout", "alpha_dropout", "detach_"
 
 @contextlib.contextmanager
 def quiet_export() -> Iterator[None]:
-    """Hide the exporter's own deprecation notices, which a user can do nothing about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
+    """Hide the exporter's own notices (deprecations, inequalities it gave up), which a user can do nothing about."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def export_graph(module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_shapes: dict[str, Any]) -> GraphModule:
     """The module in evaluation mode as a graph of torch operators, none of which changes a value in place.
 
-    inputs: keyword tensors. dynamic_shapes: in torch.export's form, by input name. Parameters keep their names.
-    Raises what the exporter raises.
+    inputs: keyword tensors. dynamic_shapes: in torch.export's form, by input name. Parameters keep their names, tied
+    ones the first of them.
+    Raises what the exporter raises, and ValueError where an axis that should vary cannot.
     """
     with quiet_export():
         exported = torch.export.export(module.eval(), (), inputs, dynamic_shapes=dynamic_shapes, strict=False)
@@ -36,7 +44,15 @@ def export_graph(module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_sha
         if not _out_of_place(graph_module):
             # slower, and batch norm becomes another operator: only where views are written through
             graph_module = exported.run_decompositions({}).module(check_guards=False)
+            for node in reversed(list(graph_module.graph.nodes)):
+                if _in_place(node):  # what is left writes the changed inputs back to the caller
+                    graph_module.graph.erase_node(node)
     graph = graph_module.graph
+    _check_dynamic(graph.nodes, dynamic_shapes)
+    first_names = {id(parameter): name for name, parameter in module.named_parameters()}
+    for node in graph.nodes:
+        if node.op == "get_attr":  # tied parameters have several names; named_parameters() knows the first
+            node.target = first_names.get(id(attribute(graph_module, str(node.target))), node.target)
     for node in reversed(list(graph.nodes)):
         if node.op == "call_function" and not node.users and "assert" in str(node.target):
             graph.erase_node(node)  # the exporter's checks of what it assumed
@@ -44,6 +60,23 @@ def export_graph(module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_sha
     graph_module.recompile()
     result: GraphModule = graph_module
     return result
+
+
+def _check_dynamic(nodes: Iterable[Node], dynamic_shapes: dict[str, Any]) -> None:
+    """Raise ValueError where an axis that should vary was fixed to the example's size."""
+    for node in nodes:
+        for axis in dynamic_shapes.get(node.name, {}) if node.op == "placeholder" else ():
+            size = node.meta["val"].shape[axis]
+            if isinstance(size, int) or not size.node.expr.free_symbols:
+                raise ValueError(f"axis {axis} of {node.name} cannot vary, it must be {size}")
+
+
+def attribute(module: nn.Module, name: str) -> Any:
+    """The parameter, buffer or module under a dotted name."""
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def _out_of_place(graph_module: GraphModule) -> bool:
@@ -66,7 +99,8 @@ def _out_of_place(graph_module: GraphModule) -> bool:
         names = [n for n in nodes if storage[n] is root]
         for writer in writers:
             before = [n for n in names if index[n] < index[writer]]
-            if any(last_use.get(n, -1) > index[writer] for n in before) or root.op in ("placeholder", "get_attr"):
+            stale = any(last_use.get(n, -1) > index[writer] for n in before)
+            if stale or root.op == "get_attr" or _twin(writer) is None:
                 return False
     for writers in written.values():
         for writer in writers:
@@ -84,10 +118,10 @@ def _in_place(node: Node) -> bool:
 
 
 def _twin(node: Node) -> Any:
-    """aten.relu_.default -> aten.relu.default."""
+    """aten.relu_.default -> aten.relu.default; None where there is no such operator."""
     target: Any = node.target
-    packet = getattr(torch.ops.aten, _name(node).removesuffix("_"))
-    return getattr(packet, target._overloadname)
+    packet = getattr(torch.ops.aten, _name(node).removesuffix("_"), None)
+    return getattr(packet, target._overloadname, None)
 
 
 def _aliases(node: Node) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import GraphModule, Node
+
+from headstart.backbones.graph_export import attribute
 
 FEW_UNITS = 6
 
@@ -17,19 +19,24 @@ FEW_UNITS = 6
 def units(nodes: Sequence[Node], module: nn.Module) -> list[str]:
     """For each node the unit it begins or continues; "" before the first unit.
 
-    A unit is an outermost numbered module that has parameters (blocks.6, encoder.layer.5). Networks with fewer than
-    six of them are divided one numbered level deeper where that holds blocks of one type (stages.2.blocks.6). What
-    lies outside of any unit, or in one that ended already, continues the unit before it.
+    A unit is an outermost numbered module with parts and parameters (blocks.6, encoder.layer.5); where there is none,
+    a numbered layer with weights (VGG's features.3). Networks with fewer than six units are divided one numbered level
+    deeper where that holds blocks of one type (stages.2.blocks.6). What lies outside of any unit, or in one that ended
+    already, continues the unit before it.
     """
     modules = dict(module.named_modules(remove_duplicate=False))
-    levels = [_levels(_path(node), modules) for node in nodes]
-    outer = {found[0] for found in levels if found}
-    chosen = [found[:2][-1] if len(outer) < FEW_UNITS and found else "".join(found[:1]) for found in levels]
-    unit, ended, result = "", {""}, []
-    for name in chosen:
-        if name not in ended:
-            unit = name
-            ended.add(name)
+    paths = [_path(node) for node in nodes]
+    levels = [_levels(path, modules, _has_parts) for path in paths]
+    if not any(levels):
+        levels = [_levels(path, modules, _has_weights) for path in paths]
+    depth = 2 if len({found[0] for found in levels if found}) < FEW_UNITS else 1
+    names: dict[str, str] = {"": ""}  # innermost level -> the unit's name
+    unit, result = "", []
+    for found in levels:
+        key = found[:depth][-1] if found else ""
+        if key not in names:
+            # blocks.1 where it begins with blocks.1.0
+            unit = names[key] = found[0] if found[0] not in names.values() else key
         result.append(unit)
     return result
 
@@ -40,14 +47,22 @@ def _path(node: Node) -> str:
     return re.sub(r"^L\['self'\]\.?", "", str(list(stack.values())[-1][0])) if stack else ""
 
 
-def _levels(path: str, modules: dict[str, nn.Module]) -> list[str]:
-    """Numbered modules around a path, outermost first."""
+def _has_parts(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None and next(module.parameters(), None) is not None
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(p.dim() > 1 for p in module.parameters())
+
+
+def _levels(path: str, modules: dict[str, nn.Module], is_unit: Callable[[nn.Module], bool]) -> list[str]:
+    """Numbered units around a path, outermost first."""
     parts = path.split(".")
     found: list[str] = []
     for depth in range(2, len(parts) + 1):
         name = ".".join(parts[:depth])
         unit = modules.get(name)
-        if not parts[depth - 1].isdigit() or unit is None or next(unit.parameters(), None) is None:
+        if not parts[depth - 1].isdigit() or unit is None or not is_unit(unit):
             continue
         siblings = {type(m) for m in modules[".".join(parts[: depth - 1])].children()}
         if not found or len(siblings) == 1:
@@ -100,7 +115,5 @@ def parameter_of(module: GraphModule, node: Node) -> nn.Parameter | None:
     """The parameter that a node reads; shared ones are one object under several names."""
     if node.op != "get_attr":
         return None
-    value: Any = module
-    for part in str(node.target).split("."):
-        value = getattr(value, part)
+    value = attribute(module, str(node.target))
     return value if isinstance(value, nn.Parameter) else None
