@@ -262,7 +262,5 @@ class _Unexportable(nn.Module):
 
 
 def test_a_model_that_cannot_be_exported_is_named_with_a_way_out() -> None:
-    with pytest.raises(
-        ModelError, match=r"shape-shifter model \(_Unexportable\) cannot be exp.*\. Name a model of"
-    ):
+    with pytest.raises(ModelError, match=r"shape-shifter model \(_Unexportable\) cannot be exp.*\. Name a model of"):
         adapter_for(_Unexportable()).graph()
