@@ -58,7 +58,7 @@ def run_fit(
     with clock.stage("fine-tune"):
         tuned = finetune(context, selected, replaced)
     with clock.stage("evaluate"):
-        evaluated = evaluate(context, selected, replaced, tuned)
+        evaluated = evaluate(context, selected, tuned)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
     result = describe_run(context, selected, tuned, evaluated, published or [])

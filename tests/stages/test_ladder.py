@@ -75,15 +75,16 @@ def climb(
             return outcome
         if isinstance(outcome, type):
             raise outcome
+        first: Any = None
         planned, made = RungPlan(depth.name, 3, 4), rung(depth.name, outcome)
-        return Attempt(depth, planned, made, 4, 1.0, {}, {}, Pace(depth, 0.1), final_s=7.0)
+        return Attempt(depth, planned, made, 4, 1.0, first, Pace(depth, 0.1), final_s=7.0)
 
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
-    monkeypatch.setattr(finetune, "train_final", lambda c, s, r, kept: kept.depth.name)
+    monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
     selected = selected_of(cuts) if cuts is not None else selected_of()
-    return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"))), seen  # type: ignore[arg-type]
+    return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"), final=None)), seen  # type: ignore[arg-type]
 
 
 def test_as_long_as_it_pays_the_next_rung_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,3 +205,53 @@ def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
     assert result["depth"]["rungs"][-1]["final_epochs"] == 0
     assert any("the network of the first fold ships" in warning for warning in result["warnings"])
     assert headstart.load(run).predict(data / "left" / "001.png")[0] in ("left", "right")
+
+
+def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In cross-validation folds choose for themselves; with training left out, nothing may differ from the heads."""
+    from headstart.heads.linear import fit_linear_head
+    from headstart.metrics.calibration import softmax
+    from headstart.run_dir import RunDir
+    from headstart.stages import rung as rung_stage
+    from headstart.stages.context import Context
+    from headstart.stages.read import read_data
+    from headstart.stages.replace_head import replace_head
+    from headstart.stages.select import select
+    from headstart.training.loop import Trained
+    from headstart.types import Silent
+
+    def untrained(module: Any, *arguments: Any) -> Trained:
+        return Trained(module, [{"epoch": 1.0, "train_loss": 1.0, "dev_loss": 1.0}], 1, 1.0, best_epoch=1)
+
+    monkeypatch.setattr(rung_stage, "train", untrained)
+    data, model = tiny.text_data(tmp_path / "texts.csv", 14), tiny.text_model(tmp_path / "model")
+    settings = Settings(str(data), model=str(model), offline=True, depth="block", engine="torch")
+    task, dataset, split = read_data(settings, Silent())
+    plan = Plan(rungs=(RungPlan("block", split.n_folds, 1),))
+    run = RunDir.create(tmp_path / "run")
+    context = Context(settings, task, dataset, split, plan, Clock(600), run, Silent(), tmp_path / "cache")
+    selected = select(context)
+    replaced = replace_head(context, selected)
+    problem, head = selected.problem, context.task.head
+    rows = {fold: split.dev[split.folds != fold] for fold in range(split.n_folds)}
+    for fold in range(split.n_folds):  # "native" in the first fold, "mean" of unit length in the others
+        name = "mean" if fold else "native"
+        features = {name: problem.features.pooled(name, rows[fold])}
+        labels, groups = problem.labels[rows[fold]], problem.groups[rows[fold]]
+        replaced.bases[fold], _, _ = fit_linear_head(
+            features, labels, 3, groups, np.random.default_rng(0), kinds=("ridge",), allow_l2=True
+        )
+    depth = offered_depths(context, problem.backbone)[0]
+    attempt = rung_stage.attempt_rung(context, selected, replaced, replaced.rung, None, depth)
+    assert isinstance(attempt, Attempt)
+    for fold in range(split.n_folds):
+        held = split.dev[split.folds == fold]
+        ours = attempt.rung.outputs[np.isin(attempt.rung.rows, held)]
+        theirs = head.base_outputs(problem, replaced.bases[fold], held, Silent())
+        np.testing.assert_allclose(softmax(ours), softmax(theirs), atol=1e-3)
+    # the network that ships goes on from the first fold's, so it keeps that fold's kind of head
+    shipped = rung_stage.train_final(context, selected, attempt)
+    assert shipped.base.feature == "native"
+    final = head.outputs(problem, shipped.module, split.dev, Silent())
+    first = head.base_outputs(problem, replaced.bases[0], split.dev, Silent())
+    np.testing.assert_allclose(softmax(final), softmax(first), atol=1e-3)

@@ -19,7 +19,6 @@ from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
 from headstart.stages.finetune import Tuned
-from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.tasks.task import Control, ControlSetup, Scores
 from headstart.types import Interval, Prediction, Silent
@@ -42,19 +41,19 @@ class Evaluated:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> Evaluated:
+def evaluate(context: Context, selected: Selected, tuned: Tuned) -> Evaluated:
     """Save, run the saved model by its stock loader, score, compare with baselines.
 
     Raises RunError where the saved model answers differently from the one that was tuned.
     """
     head, problem, rung = context.task.head, selected.problem, tuned.chosen
     temperature = head.calibrate(problem, rung.outputs, rung.rows)
-    saved = save_model(problem, context.task, replaced.final, tuned.module, temperature, context.run.model)
+    saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
     examples = [context.dataset.examples[r] for r in (*golden, *context.split.test)]
     stock = stock_predictions(saved, examples, context.reporter)
-    check = _check_golden(context, selected, replaced, tuned, golden, stock[: len(golden)], temperature)
+    check = _check_golden(context, selected, tuned, golden, stock[: len(golden)], temperature)
     groups = problem.groups
     if len(context.split.test):
         split, rows, predictions = "test", context.split.test, stock[len(golden) :]
@@ -77,7 +76,6 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
 def _check_golden(
     context: Context,
     selected: Selected,
-    replaced: Replaced,
     tuned: Tuned,
     golden: Rows,
     stock: list[Prediction],
@@ -88,7 +86,7 @@ def _check_golden(
     if tuned.module is not None:
         outputs = head.outputs(problem, tuned.module, golden, Silent())
     else:
-        outputs = head.base_outputs(problem, replaced.final, golden, Silent())
+        outputs = head.base_outputs(problem, tuned.base, golden, Silent())
     ours = own_predictions(problem, context.task, outputs, golden, temperature)
     found = head.differences(stock, ours)
     context.run.log("golden", rows=len(golden), largest_difference=found.largest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
@@ -17,9 +18,10 @@ from headstart.stages.views import add_views, choose_views
 
 @dataclass
 class Tuned:
-    """module: the tuned network to ship, or None where the untuned rung ships."""
+    """module: the tuned network to ship, or None where the untuned rung ships. base: the untuned head behind either."""
 
     module: Tunable | None
+    base: Any
     rungs: list[Rung]
     why: str
 
@@ -46,12 +48,12 @@ def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
     except KeyboardInterrupt:
         context.warnings.append("Interrupted during tuning; the rung before was kept.")
         ladder.reasons.append("interrupted during tuning")
-    module = _shipped(context, selected, replaced, ladder)
+    module, base = _shipped(context, selected, replaced, ladder)
     shipped = ladder.kept.rung if ladder.kept else replaced.rung
     shipped.chosen = True
     why = "; ".join(ladder.reasons)
     context.run.log("depth", chosen=shipped.name, why=why)
-    return Tuned(module, ladder.rungs, why)
+    return Tuned(module, base, ladder.rungs, why)
 
 
 def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> None:
@@ -134,11 +136,11 @@ def _told(context: Context, rung: Rung) -> str:
     return f"{metric} {rung.difference.value:+.3f} on held-out folds (90% interval {low:+.3f} to {high:+.3f})"
 
 
-def _shipped(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> Tunable | None:
-    """The network of the kept rung; None where that is the untuned one."""
+def _shipped(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> tuple[Tunable | None, Any]:
+    """The network of the kept rung (None where that is the untuned one), and its untuned head."""
     if ladder.kept is None:
-        return None
+        return None, replaced.final
     begin = time.perf_counter()
-    module = train_final(context, selected, replaced, ladder.kept)
+    shipped = train_final(context, selected, ladder.kept)
     ladder.kept.rung.seconds += time.perf_counter() - begin
-    return module
+    return shipped.module, shipped.base

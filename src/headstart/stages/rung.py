@@ -28,12 +28,38 @@ SHARES = (1.0, 0.75, 0.5)
 
 
 @dataclass
+class Fold:
+    """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
+
+    Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
+    """
+
+    held: Rows
+    base: Any
+    start: Weights
+    end: Weights
+    trained: Trained
+
+    def at(self, share: float) -> Weights:
+        """The weights that share of the way from the start to the end."""
+        return blend(self.start, self.end, share)
+
+
+@dataclass
+class Shipped:
+    """The tuned network, and the untuned head of the kind that it has."""
+
+    module: Tunable
+    base: Any
+
+
+@dataclass
 class Attempt:
     """A rung that was tuned and scored out of fold.
 
     epochs: those that helped the first fold, plan.epochs at most. share: how far it goes from the untuned to the tuned
-    weights. first: the first fold's tuned weights; first_blended: the same at that share.
-    pace: what a step took. final_s: predicted seconds of the last training.
+    weights. first: the first fold, which the network that ships goes on from. pace: what a step took.
+    final_s: predicted seconds of the last training.
     """
 
     depth: Depth
@@ -41,20 +67,9 @@ class Attempt:
     rung: Rung
     epochs: int
     share: float
-    first: Weights
-    first_blended: Weights
+    first: Fold
     pace: Pace
     final_s: float
-
-
-@dataclass
-class _Fold:
-    """One fold's training: where it started, where it ended, its curve."""
-
-    held: Rows
-    start: Weights
-    end: Weights
-    trained: Trained
 
 
 def attempt_rung(
@@ -77,21 +92,20 @@ def attempt_rung(
     calibrated = plan_rung(context, selected, replaced, module, depth)
     if isinstance(calibrated, str):
         return calibrated
-    folds: list[_Fold] = []
+    folds: list[Fold] = []
     epochs = calibrated.epochs
     for number in range(calibrated.folds):
-        fold, module = _tune_fold(context, selected, replaced, depth, number, epochs, calibrated.folds)
+        fold = _tune_fold(context, selected, replaced, depth, number, epochs, calibrated.folds)
         if fold.trained.stopped:
             context.warnings.append(f"Tuning the {depth.part} stopped: {fold.trained.stopped}; the rung before ships.")
             return fold.trained.stopped
         if number == 0:
             epochs = fold.trained.best_epoch or epochs  # the other folds are spared what no longer helped
         folds.append(fold)
-    share, losses = _best_share(context, selected, module, folds)
-    weights = [blend(fold.start, fold.end, share) for fold in folds]
+    share, losses = _best_share(context, selected, depth, folds)
     outputs = []
-    for fold, values in zip(folds, weights):
-        restore(module, values)
+    for fold in folds:
+        module = _network(context, selected, depth, fold, share)
         outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
     rows = np.concatenate([fold.held for fold in folds])
     rung = _rung(context, selected, before, depth, np.concatenate(outputs), rows)
@@ -105,7 +119,7 @@ def attempt_rung(
         "folds": len(folds),
         "share": share,
         "loss_by_share": losses,
-        "weight_distance": float(np.mean([distance(f.start, w) for f, w in zip(folds, weights)])),
+        "weight_distance": float(np.mean([distance(fold.start, fold.at(share)) for fold in folds])),
     }
     facts = rung.to_json(context.task.head.decision_metric)
     context.run.log("rung", rung_seconds=facts.pop("seconds"), **facts)
@@ -114,7 +128,7 @@ def attempt_rung(
         final_epochs(epochs) * step_s * len(context.split.dev) / selected.problem.backbone.recipe(depth).batch_size
     )
     pace = Pace(depth, step_s)
-    return Attempt(depth, calibrated, rung, epochs, share, folds[0].end, weights[0], pace, SAFETY * final_s)
+    return Attempt(depth, calibrated, rung, epochs, share, folds[0], pace, SAFETY * final_s)
 
 
 def _tune_fold(
@@ -125,7 +139,7 @@ def _tune_fold(
     number: int,
     epochs: int,
     n_folds: int,
-) -> tuple[_Fold, Tunable]:
+) -> Fold:
     split = context.split
     held: Rows = split.dev[split.folds == number]
     module = context.task.head.build(selected.problem, replaced.bases[number], depth)
@@ -133,7 +147,14 @@ def _tune_fold(
     what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"
     rows = split.dev[split.folds != number]
     trained = _train(context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs)
-    return _Fold(held, start, snapshot(module), trained), module
+    return Fold(held, replaced.bases[number], start, snapshot(module), trained)
+
+
+def _network(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
+    """The fold's network, that share of the way to its tuned weights."""
+    module = context.task.head.build(selected.problem, fold.base, depth)
+    restore(module, fold.at(share))
+    return module
 
 
 def _train(
@@ -159,9 +180,12 @@ def _train(
         out_of_time=lambda: context.clock.left() < context.reserve_seconds,
         on_step=lambda: _advance(ticks),
     )
+    loss, sizes = step_loss(context, selected), lengths(context, selected)
     frozen = add_lora(module, seed) if depth.name == "lora" else []
-    trained = train(module, rows, step_loss(context, selected), recipe, epochs, seed, lengths(context, selected), watch)
-    merge_lora(module, frozen)
+    try:
+        trained = train(module, rows, loss, recipe, epochs, seed, sizes, watch)
+    finally:
+        merge_lora(module, frozen)
     for _ in ticks:
         pass
     context.run.log(
@@ -183,13 +207,13 @@ def _advance(ticks: Iterator[int]) -> None:
 
 
 def _best_share(
-    context: Context, selected: Selected, module: Tunable, folds: Sequence[_Fold]
+    context: Context, selected: Selected, depth: Depth, folds: Sequence[Fold]
 ) -> tuple[float, dict[str, float]]:
     """The share of the way whose mean development loss over the folds is lowest, and the losses of all."""
     losses = dict.fromkeys(SHARES, 0.0)
     for fold in folds:
         for share in SHARES:
-            restore(module, blend(fold.start, fold.end, share))
+            module = _network(context, selected, depth, fold, share)
             loss = context.task.head.dev_loss(selected.problem, module, fold.held)
             losses[share] += loss * len(fold.held) / sum(len(f.held) for f in folds)
     best = min(SHARES, key=lambda share: losses[share])
@@ -230,31 +254,31 @@ def _mean_curve(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, floa
     ]
 
 
-def train_final(context: Context, selected: Selected, replaced: Replaced, kept: Attempt) -> Tunable:
+def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     """The network to ship: the first fold's, trained on with all development rows.
 
     That costs half of a training from the start, and ended better where both were measured (docs/log.md). Where it is
     interrupted, the first fold's network ships: it has been scored on rows that it did not learn from.
     """
-    module = context.task.head.build(selected.problem, replaced.final, kept.depth)
+    head, problem, rows = context.task.head, selected.problem, context.split.dev
+    base, _ = head.fit_base(problem, rows, kept.first.base)
+    module = head.build(problem, base, kept.depth)
     start = snapshot(module)
-    restore(module, kept.first)
+    restore(module, kept.first.end)
     epochs = final_epochs(kept.epochs)
     what = f"Tuning the {kept.depth.part} on all development rows"
-    rows, seed = context.split.dev, context.settings.seed + 100
+    seed = context.settings.seed + 100
     try:
-        trained = _train(context, selected, module, kept.depth, rows, None, what, seed, epochs, FINAL_RATE)
-        stopped = trained.stopped
+        stopped = _train(context, selected, module, kept.depth, rows, None, what, seed, epochs, FINAL_RATE).stopped
     except KeyboardInterrupt:
         stopped = "Interrupted"
     kept.rung.facts["final_epochs"] = 0 if stopped else epochs
     if stopped:
-        merge_lora(module, [])
-        restore(module, kept.first_blended)
+        restore(module, kept.first.at(kept.share))
         context.warnings.append(
             f"The last training, on all rows, was cut short ({stopped}); the network of the first fold ships, which "
             "learnt from a part of them."
         )
     else:
         restore(module, blend(start, snapshot(module), kept.share))
-    return module
+    return Shipped(module, base)
