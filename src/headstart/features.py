@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections import deque
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Item, Prefix, Record
-from headstart.feature_store import FeatureStore
+from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine
 from headstart.runtime.openvino import version as openvino_version
@@ -55,6 +56,12 @@ class Extractor:
         if self.misses >= 4 * SAMPLE_EXAMPLES and self.seconds > 0:
             return self.misses / self.seconds
         return self.engine.examples_per_second
+
+    @property
+    def stock_rate(self) -> float:
+        """Examples per second of the stock loader, which runs on torch; a guess where torch was not timed."""
+        torch_rate = self.engine.torch_examples_per_second
+        return min(self.rate, torch_rate if math.isfinite(torch_rate) else self.rate / 5)
 
     def names(self, part: str) -> tuple[str, ...]:
         """The prefix's outputs that make up this part."""
@@ -101,8 +108,7 @@ class Features:
 
     def pooled(self, name: str, rows: Rows) -> NDArray[np.float32]:
         """Pooled features (n, D) of these rows, plain view."""
-        store = self._store(POOLED, None)
-        return np.stack([np.asarray(store.read(self.digests[r], name), dtype=np.float32) for r in np.asarray(rows)])
+        return stack(self._store(POOLED, None), [self.digests[r] for r in np.asarray(rows)], name)
 
     def states(self, rows: Rows, cut: str, views: Sequence[str] | None = None) -> list[Record]:
         """The cut's state of each of these rows, as views of the mapped files; views: one for each row."""

@@ -135,9 +135,11 @@ def test_a_depth_that_is_asked_for_is_kept_whatever_it_brings(monkeypatch: pytes
 def test_depths_whose_states_are_not_cached_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     _, seen = climb(monkeypatch, {"block": -0.1, "all": 0.1}, context_of(), cuts=("cut 6",))
     assert [name for name, _, _ in seen] == ["block", "all"]
-    none, seen = climb(monkeypatch, {}, context_of(), cuts=())
+    context = context_of()
+    none, seen = climb(monkeypatch, {}, context, cuts=())
     assert (none.chosen.name, seen) == ("head", [])
     assert "would not fit the disk" in none.why
+    assert context.warnings == ["No tuning: the states that tuning starts from would not fit the disk."]
 
 
 def test_a_plan_names_the_rungs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,7 @@ def context_of(seconds: float, plan: Plan | None = None) -> Any:
 def selected_at(rate: float, cached: int = 0) -> Any:
     """A network at this rate, with the first rows in the cache."""
     stores = {("plain", "pooled"): SimpleNamespace(verify=lambda digests: [d for d in digests if int(d) >= cached])}
-    engine = SimpleNamespace(torch_examples_per_second=10.0)
-    extractor = SimpleNamespace(engine=engine, rate=rate, parts=("pooled",), stores=stores)
+    extractor = SimpleNamespace(rate=rate, stock_rate=min(rate, 10.0), parts=("pooled",), stores=stores)
     return SimpleNamespace(extractor=extractor, problem=SimpleNamespace(backbone=SimpleNamespace(views=("plain",))))
 
 

@@ -73,7 +73,6 @@ class Recipe:
     min_epochs: int = 3
     weight_decay: float = 0.01
     warmup_share: float = 0.1
-    label_smoothing: float = 0.0
     layer_decay: float = 1.0
     pull_to_start: float = 0.0
 

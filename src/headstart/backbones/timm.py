@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from headstart.backbones.adapters import Images
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
 from headstart.backbones.places import depths_of, tapped
@@ -40,18 +41,6 @@ RECIPES = {
     "lora": replace(_RECIPE, learning_rate=5e-4, max_epochs=20),
 }
 MIN_SUFFIX_SHARE = 0.05
-
-
-class _Named(nn.Module):
-    """Gives a timm model's pretrained pooling a name."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        model: Any = self.model
-        return {"native": model.forward_head(model.forward_features(image), pre_logits=True)}  # (B,3,H,W) -> (B,D)
 
 
 class TimmBackbone:
@@ -97,7 +86,7 @@ class TimmBackbone:
     @cached_property
     def _graph(self) -> CutGraph:
         sample = {"image": torch.zeros(2, *self.data_config["input_size"])}
-        return CutGraph(_Named(self.model), sample, self._shapes())
+        return CutGraph(Images(self.model), sample, self._shapes())
 
     @cached_property
     def _cuts(self) -> dict[str, Cut]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
+from headstart.backbones.adapters import Tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
 from headstart.backbones.places import depths_of, padded, tapped
@@ -38,24 +39,6 @@ RECIPES = {
 MAX_TOKENS = 256
 # families whose stock sequence classifier is an affine map of the pretrained pooler
 POOLER_FAMILIES = frozenset({"bert"})
-
-
-class _Pooled(nn.Module):
-    """Token states to pooled features."""
-
-    def __init__(self, model: nn.Module, has_pooler: bool) -> None:
-        super().__init__()
-        self.model = model
-        self.has_pooler = has_pooler
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
-        tokens = output.last_hidden_state
-        keep = attention_mask.unsqueeze(-1).to(tokens.dtype)  # (B, T, 1)
-        pooled = {"mean": (tokens * keep).sum(1) / keep.sum(1).clamp(min=1e-9)}  # (B, T, D) -> (B, D)
-        if self.has_pooler:
-            pooled["native"] = output.pooler_output
-        return pooled
 
 
 class TextBackbone:
@@ -111,7 +94,7 @@ class TextBackbone:
         ids = torch.ones(3, 16, dtype=torch.int64)
         mask = torch.ones_like(ids)
         mask[1, 9:] = 0
-        pooled = _Pooled(self.model, "native" in self.features)
+        pooled = Tokens(self.model, "pooler" if "native" in self.features else "")
         return CutGraph(
             pooled, {"input_ids": ids, "attention_mask": mask}, self._shapes(), persistent=("attention_mask",)
         )

@@ -62,12 +62,11 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         ladder.reasons.append(f"{context.task.untuned} asked for with --depth head")
         return
     depths = _reachable(context, selected)
-    if not depths:
-        ladder.reasons.append(
-            "the plan leaves tuning out"
-            if context.plan.rungs is not None
-            else "the states that tuning starts from would not fit the disk"
-        )
+    if not depths and context.plan.rungs is not None:
+        ladder.reasons.append("the plan leaves tuning out")
+    elif not depths:
+        ladder.reasons.append("the states that tuning starts from would not fit the disk")
+        context.warnings.append(f"No tuning: {ladder.reasons[-1]}.")
     context.reserve_seconds = reserve(context, selected, replaced)
     if depths:
         _prepare_views(context, selected, replaced)

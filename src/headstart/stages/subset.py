@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -52,9 +51,9 @@ def _missing(context: Context, selected: Selected) -> int:
 
 def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass can take in."""
-    rate, torch_rate = selected.extractor.rate, selected.extractor.engine.torch_examples_per_second
-    scored_s = len(context.split.test) / min(rate, torch_rate if math.isfinite(torch_rate) else rate / 3)
-    return max(MIN_ROWS, int(PASS_SHARE * (context.clock.left() - scored_s - SAVING_S) * rate))
+    scored_s = len(context.split.test) / selected.extractor.stock_rate
+    left = context.clock.left() - scored_s - SAVING_S
+    return max(MIN_ROWS, int(PASS_SHARE * left * selected.extractor.rate))
 
 
 def _part(context: Context, wanted: int) -> Rows:

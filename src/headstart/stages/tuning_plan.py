@@ -120,10 +120,8 @@ def final_epochs(epochs: int) -> int:
 def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
     rate = selected.extractor.rate
-    torch_rate = selected.extractor.engine.torch_examples_per_second
-    torch_rate = torch_rate if torch_rate == torch_rate else rate / 5  # not measured where the engine was named
     test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
-    stock = test * (replaced.seconds_per_output + 1.0 / min(rate, torch_rate))
+    stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
     per_label, per_test = context.task.control_passes
     labels = context.plan.control_labels or min(CONTROL_LABELS, len(context.split.dev))
     passes = per_label * labels + per_test * min(test, context.task.control_test_rows)
