@@ -16,6 +16,8 @@ from headstart.backbones.adapters import Adapter, adapter_for
 from headstart.backbones.graph_cut import Cut, CutGraph
 from headstart.errors import ModelError
 
+pytestmark = pytest.mark.slow  # some 25 exports: two minutes
+
 PADDED = [
     "bert", "roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama", "t5", "t5-seq2seq", "bart", "marian",
     "whisper", "wav2vec2-layer", "hubert", "wavlm",

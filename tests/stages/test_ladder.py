@@ -169,6 +169,7 @@ def test_a_depth_far_beyond_the_budget_is_not_even_timed() -> None:
     assert hopeless(context_of(seconds=13, depth="third"), selected_of(), THIRD, pace) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", ["all", "lora"])
 def test_the_whole_network_is_tuned_from_the_inputs(
     depth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
