@@ -16,8 +16,8 @@ import pytest
 
 import headstart
 import tiny
-from headstart.artifact import STOCK
 from headstart.errors import DataError
+from headstart.stock_process import STOCK
 
 
 @dataclass(frozen=True)

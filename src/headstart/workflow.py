@@ -47,10 +47,18 @@ def run_fit(
     context = Context(settings, task, dataset, split, plan, clock, run, reporter, cache)
     context.warnings += leak_warning(dataset, split)
     _say_data(context)
+    try:
+        return _run_stages(context, published or [])
+    finally:
+        context.close()
+
+
+def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
+    clock, run = context.clock, context.run
     with clock.stage("select"):
         selected = select(context)
     # the stores that this run has opened stay
-    evict(context.cache_dir / "features", cap_bytes(context.cache_dir), reporter.say)
+    evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
     fit_rows_to_budget(context, selected)
     with clock.stage("replace the head"):
@@ -61,7 +69,7 @@ def run_fit(
         evaluated = evaluate(context, selected, tuned)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
-    result = describe_run(context, selected, tuned, evaluated, published or [])
+    result = describe_run(context, selected, tuned, evaluated, published)
     write_model_card(result, run.model, evaluated.saved.script)
     return _finish(context, result)
 

@@ -18,7 +18,7 @@ def made_up(n=120, width=30, classes=3, seed=0):
 
 def fit(features, labels, classes, groups=None, **options):
     groups = np.arange(len(labels)) if groups is None else groups
-    return fit_linear_head(features, labels, classes, groups, np.random.default_rng(0), **options)
+    return fit_linear_head(features, labels, classes, groups, np.random.default_rng(0), **options)[:3]
 
 
 def test_finds_the_informative_features_and_reports_the_search():
@@ -139,6 +139,33 @@ def test_a_dead_channel_gets_no_weight() -> None:
     x = rng.normal(size=(60, 5))
     x[:, 2] *= 1e-30
     labels = (x[:, 0] > 0).astype(int)
-    head, _, _ = fit_linear_head({"a": x}, labels, 2, np.arange(60), rng)
+    head, _, _, _ = fit_linear_head({"a": x}, labels, 2, np.arange(60), rng)
     assert np.abs(head.weight).max() < 1e4
     assert np.all(head.weight[:, 2] == 0) or head.normalisation != "standardised"
+
+
+@pytest.mark.parametrize("kinds", [("ridge",), ("logistic",), ("ridge", "logistic")])
+@pytest.mark.parametrize("allow_l2", [True, False])
+def test_heads_of_folds_have_not_seen_their_fold(kinds, allow_l2):
+    """Each is the chosen kind fitted to the other rows: by scikit-learn for ridge, the search's own for logistic."""
+    features, labels = made_up(n=200)
+    x, folds = features["good"], np.arange(200) % 4
+    head, held_out, _, fold_heads = fit_linear_head(
+        {"x": x}, labels, 3, np.arange(200), np.random.default_rng(0), kinds=kinds, allow_l2=allow_l2, folds=folds
+    )
+    assert len(fold_heads) == 4
+    z = {"raw": x, "standardised": StandardScaler().fit_transform(x), "l2": normalize(x)}[head.normalisation]
+    for fold, without in enumerate(fold_heads):
+        out = folds == fold
+        assert (without.kind, without.feature, without.normalisation) == (head.kind, "x", head.normalisation)
+        expected = held_out[out]
+        if head.kind == "ridge":
+            ridge = Ridge(alpha=head.penalty).fit(z[~out], np.eye(3)[labels[~out]])
+            expected = ridge.predict(z[out]) / head.temperature
+        np.testing.assert_allclose(without.logits(x[out]), expected, atol=1e-4)
+        assert np.abs(without.logits(x[out]) - head.logits(x[out])).max() > 1e-2
+
+
+def test_no_heads_of_folds_unless_asked_for():
+    features, labels = made_up()
+    assert fit_linear_head(features, labels, 3, np.arange(120), np.random.default_rng(0)).fold_heads == []

@@ -34,7 +34,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_engine, "describe_device", lambda: "pretended GPU")
     seconds = iter((2.0, 1.0))
 
-    def time_run(run: Run, batch: Batch) -> Timed:
+    def time_run(run: Run, batch: Batch, beat: float = 0.0) -> Timed:
         return Timed(next(seconds), run(batch))
 
     monkeypatch.setattr("headstart.runtime.candidates.time_run", time_run)

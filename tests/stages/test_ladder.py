@@ -241,9 +241,9 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
         name = "mean" if fold else "native"
         features = {name: problem.features.pooled(name, rows[fold])}
         labels, groups = problem.labels[rows[fold]], problem.groups[rows[fold]]
-        replaced.bases[fold], _, _ = fit_linear_head(
+        replaced.bases[fold] = fit_linear_head(
             features, labels, 3, groups, np.random.default_rng(0), kinds=("ridge",), allow_l2=True
-        )
+        ).head
     depth = offered_depths(context, problem.backbone)[0]
     attempt = rung_stage.attempt_rung(context, selected, replaced, replaced.rung, None, depth)
     assert isinstance(attempt, Attempt)

@@ -112,7 +112,6 @@ class Backbone(Protocol):
     views: names of the label-preserving variants of an input that may be cached; the first is the plain one.
     batch_budget: padded units (images, tokens, recordings) in one batch of the prefix.
     unit: what one example is called in messages.
-    stock_script: file in headstart/stock that runs the saved artifact without headstart.
     """
 
     source: ModelSource
@@ -123,7 +122,6 @@ class Backbone(Protocol):
     depths: tuple[Depth, ...]
     batch_budget: int
     unit: str
-    stock_script: str
 
     def encode(self, example: Example, view: str) -> Item:
         """Preprocess one input into unbatched arrays. Raises UnusableInput."""

@@ -10,11 +10,12 @@ from headstart.backbones.backbone import Backbone
 from headstart.errors import ModelError
 from headstart.types import ModelSource
 
-# (library, modality) -> module with load(source); imported on use: each pulls in a heavy library
-LOADERS: dict[tuple[str, str], str] = {
-    ("timm", "image"): "headstart.backbones.timm",
-    ("transformers", "text"): "headstart.backbones.transformers_text",
-    ("transformers", "audio"): "headstart.backbones.transformers_speech",
+# (library, modality) -> module with load(source), imported on use because each pulls in a heavy library, and the file in
+# headstart/stock that runs what was saved
+LOADERS: dict[tuple[str, str], tuple[str, str]] = {
+    ("timm", "image"): ("headstart.backbones.timm", "timm_images.py"),
+    ("transformers", "text"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
+    ("transformers", "audio"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
 }
 
 
@@ -23,12 +24,21 @@ def load_backbone(source: ModelSource) -> Backbone:
 
     Raises ModelError for a library and modality that have no loader, or what the loader raises.
     """
-    name = LOADERS.get((source.library, source.modality))
-    if name is None:
+    load: Callable[[ModelSource], Any] = import_module(_loader(source)[0]).load
+    backbone: Backbone = load(source)
+    return backbone
+
+
+def stock_script(source: ModelSource) -> str:
+    """The file in headstart/stock that runs a saved model of this kind. Raises ModelError as load_backbone does."""
+    return _loader(source)[1]
+
+
+def _loader(source: ModelSource) -> tuple[str, str]:
+    found = LOADERS.get((source.library, source.modality))
+    if found is None:
         raise ModelError(
             f"{source.id} is a {source.library} {source.modality} model, which cannot be tuned yet. "
             f"Loadable: {', '.join(f'{lib} {mod}' for lib, mod in LOADERS)}."
         )
-    load: Callable[[ModelSource], Any] = import_module(name).load
-    backbone: Backbone = load(source)
-    return backbone
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from headstart.backbones.backbone import Depth, Prefix
 from headstart.backbones.graph_cut import Cut, CutGraph
@@ -37,6 +38,28 @@ def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any])
     ragged = {f"{cut.name}:{tensor.name}": tensor.ragged for cut in cuts for tensor in cut.state}
     names = (*(name for cut in cuts for name in states[cut.name]), *graph.output_names)
     return Prefix(graph.tap(cuts), graph.input_names, names, states, ragged, dynamic_shapes)
+
+
+class _Positional(nn.Module):
+    """Positional tensors to a tuple, around a module that takes keywords and returns a dict."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = tuple(names)
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.module(**dict(zip(self.names, inputs))).values())
+
+
+def uncut(module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_shapes: dict[str, Any]) -> Prefix:
+    """The whole network for its pooled features alone, as it is: exporting it to a graph would take seconds.
+
+    inputs: an example batch, on which the module runs once to learn the outputs' names.
+    """
+    with torch.inference_mode():
+        names = tuple(module(**inputs))
+    return Prefix(_Positional(module, tuple(inputs)), tuple(inputs), names, {}, {}, dynamic_shapes)
 
 
 def padded(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:

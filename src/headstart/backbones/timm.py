@@ -24,7 +24,7 @@ from torch import nn
 from headstart.backbones.adapters import Images
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.places import depths_of, tapped
+from headstart.backbones.places import depths_of, tapped, uncut
 from headstart.backbones.weights import weights_digest
 from headstart.data import image
 from headstart.errors import ModelError
@@ -51,7 +51,6 @@ class TimmBackbone:
     views = ("plain", "hflip", "vflip", "hvflip")
     unit = "image"
     batch_budget = 8
-    stock_script = "timm_images.py"
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str) -> None:
         import timm
@@ -83,10 +82,12 @@ class TimmBackbone:
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return {"image": np.stack([item["image"] for item in items])}
 
+    def _sample(self) -> dict[str, torch.Tensor]:
+        return {"image": torch.zeros(2, *self.data_config["input_size"])}
+
     @cached_property
     def _graph(self) -> CutGraph:
-        sample = {"image": torch.zeros(2, *self.data_config["input_size"])}
-        return CutGraph(Images(self.model), sample, self._shapes())
+        return CutGraph(Images(self.model), self._sample(), self._shapes())
 
     @cached_property
     def _cuts(self) -> dict[str, Cut]:
@@ -106,6 +107,8 @@ class TimmBackbone:
         return RECIPES[depth.name]
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
+        if not cuts:
+            return uncut(Images(self.model).eval(), self._sample(), self._shapes())
         return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
 
     def suffix(self, cut: str | None) -> nn.Module:

@@ -74,7 +74,6 @@ class WhisperBackbone:
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
-    stock_script = "whisper_recordings.py"
 
     def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
         self.source = source

@@ -24,7 +24,7 @@ from torch import nn
 from headstart.backbones.adapters import Tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.places import depths_of, padded, tapped
+from headstart.backbones.places import depths_of, padded, tapped, uncut
 from headstart.backbones.weights import weights_digest
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -47,7 +47,6 @@ class TextBackbone:
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
-    stock_script = "transformers_texts.py"
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:
         self.source = source
@@ -89,15 +88,17 @@ class TextBackbone:
         tokens = torch.export.Dim("tokens", min=2, max=self.max_tokens)
         return {"input_ids": {0: batch, 1: tokens}, "attention_mask": {0: batch, 1: tokens}}
 
+    def _whole(self) -> Tokens:
+        return Tokens(self.model, "pooler" if "native" in self.features else "").eval()
+
+    def _sample(self) -> dict[str, torch.Tensor]:
+        mask = torch.ones(3, 16, dtype=torch.int64)
+        mask[1, 9:] = 0
+        return {"input_ids": torch.ones_like(mask), "attention_mask": mask}
+
     @cached_property
     def _graph(self) -> CutGraph:
-        ids = torch.ones(3, 16, dtype=torch.int64)
-        mask = torch.ones_like(ids)
-        mask[1, 9:] = 0
-        pooled = Tokens(self.model, "pooler" if "native" in self.features else "")
-        return CutGraph(
-            pooled, {"input_ids": ids, "attention_mask": mask}, self._shapes(), persistent=("attention_mask",)
-        )
+        return CutGraph(self._whole(), self._sample(), self._shapes(), persistent=("attention_mask",))
 
     @cached_property
     def _cuts(self) -> dict[str, Cut]:
@@ -114,6 +115,8 @@ class TextBackbone:
         return RECIPES[depth.name]
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
+        if not cuts:
+            return uncut(self._whole(), self._sample(), self._shapes())
         return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
 
     def suffix(self, cut: str | None) -> nn.Module:

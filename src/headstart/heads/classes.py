@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import CandidateScore, Difference, Outputs, Tunable, tuned_weights
-from headstart.heads.linear import LinearHead, fit_linear_head, refit_linear_head
+from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
+from headstart.heads.linear import LinearFit, LinearHead, fit_linear_head, refit_linear_head
 from headstart.metrics.calibration import fold_temperature, softmax
 from headstart.problem import Problem, Rows
 from headstart.transferability import h_score, log_me
@@ -53,24 +53,23 @@ class ClassHead:
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """Leave-one-out log-loss of the best ridge head."""
         del reporter
-        head, held_out, trace = self._fit(problem, rows, kinds=("ridge",))
+        head, held_out, trace, _ = self._fit(problem, rows, kinds=("ridge",))
         features = problem.features.pooled(head.feature, rows).astype(np.float64)
         labels = problem.labels[rows]
         published = {"log_me": log_me(features, labels), "h_score": h_score(features, labels)}
         return CandidateScore(*self.row_scores(problem, held_out, rows), [*trace, published])
 
-    def fit_base(
-        self, problem: Problem, rows: Rows, like: LinearHead | None = None
-    ) -> tuple[LinearHead, list[dict[str, Any]]]:
-        if like is not None:
-            features = {like.feature: problem.features.pooled(like.feature, rows)}
-            return refit_linear_head(like, features, problem.labels[rows], problem.n_classes), []
-        head, _, trace = self._fit(problem, rows, kinds=("ridge", "logistic"))
-        return head, trace
+    def fit_base(self, problem: Problem, rows: Rows, folds: NDArray[np.int64] | None = None) -> BaseFit:
+        head, _, trace, fold_heads = self._fit(problem, rows, kinds=("ridge", "logistic"), folds=folds)
+        return BaseFit(head, trace, list(fold_heads))
+
+    def refit_base(self, problem: Problem, rows: Rows, like: LinearHead) -> LinearHead:
+        features = {like.feature: problem.features.pooled(like.feature, rows)}
+        return refit_linear_head(like, features, problem.labels[rows], problem.n_classes)
 
     def _fit(
-        self, problem: Problem, rows: Rows, kinds: Sequence[str]
-    ) -> tuple[LinearHead, NDArray[np.float64], list[dict[str, Any]]]:
+        self, problem: Problem, rows: Rows, kinds: Sequence[str], folds: NDArray[np.int64] | None = None
+    ) -> LinearFit:
         features = {name: problem.features.pooled(name, rows) for name in problem.backbone.features}
         rng = np.random.default_rng(problem.seed)
         return fit_linear_head(
@@ -81,6 +80,7 @@ class ClassHead:
             rng,
             allow_l2=problem.backbone.allow_l2,
             kinds=kinds,
+            folds=folds,
         )
 
     def describe_base(self, base: LinearHead) -> str:

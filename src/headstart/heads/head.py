@@ -34,6 +34,18 @@ class CandidateScore:
 
 
 @dataclass(frozen=True)
+class BaseFit:
+    """base: the new head on frozen features, fitted to all rows. trace: one line for everything tried.
+
+    fold_bases: the same kind of head fitted without each of the folds that were asked for.
+    """
+
+    base: Any
+    trace: list[dict[str, Any]]
+    fold_bases: list[Any]
+
+
+@dataclass(frozen=True)
 class Difference:
     """largest: in the unit of sentence. Above `noted` it is a warning, above `limit` the saved model is wrong."""
 
@@ -64,11 +76,11 @@ class Head(Protocol):
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """How badly the untuned network fits these rows, and the trials behind that."""
 
-    def fit_base(self, problem: Problem, rows: Rows, like: Any = None) -> tuple[Any, list[dict[str, Any]]]:
-        """Fit the new head on frozen features, and the trace of what was tried.
+    def fit_base(self, problem: Problem, rows: Rows, folds: NDArray[np.int64] | None = None) -> BaseFit:
+        """Choose and fit the new head on frozen features. folds: (n,) fold number of each row."""
 
-        like: a base chosen before; its choices are kept and only the weights are fitted anew.
-        """
+    def refit_base(self, problem: Problem, rows: Rows, like: Any) -> Any:
+        """A head chosen before, its weights fitted anew to these rows."""
 
     def describe_base(self, base: Any) -> str:
         """A phrase for the summary."""

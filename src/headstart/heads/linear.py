@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.data.folds import grouped_folds
 from headstart.errors import DataError, SettingError
 from headstart.heads.normalise import Normalisation, l2_rows
 from headstart.heads.search import (
@@ -23,7 +24,7 @@ from headstart.heads.search import (
 )
 from headstart.metrics.calibration import fold_temperature
 
-__all__ = ["LinearHead", "fit_linear_head", "fold_temperature", "refit_linear_head"]
+__all__ = ["LinearFit", "LinearHead", "fit_linear_head", "fold_temperature", "refit_linear_head"]
 
 SHORTLIST = 1.03
 """The logistic path runs on feature sets whose ridge score is within this factor of the best (two at most)."""
@@ -63,6 +64,18 @@ class LinearHead:
         return np.asarray(rows @ self.weight.T + self.bias)
 
 
+class LinearFit(NamedTuple):
+    """head: fitted to all rows. held_out: its held-out logits (N, C). trace: one line for everything tried.
+
+    fold_heads: the same kind of head fitted without each of the folds that were passed in, in their order.
+    """
+
+    head: LinearHead
+    held_out: npt.NDArray[np.float64]
+    trace: list[dict[str, Any]]
+    fold_heads: list[LinearHead]
+
+
 def fit_linear_head(
     features: Mapping[str, npt.NDArray[np.floating]],
     labels: npt.NDArray[np.integer],
@@ -73,11 +86,14 @@ def fit_linear_head(
     allow_l2: Mapping[str, bool] | bool = True,
     kinds: Sequence[str] = ("ridge", "logistic"),
     n_folds: int = 3,
-) -> tuple[LinearHead, npt.NDArray[np.float64], list[dict[str, Any]]]:
-    """The head with the lowest held-out log-loss, its held-out logits (N, C), and a trace of everything tried.
+    folds: npt.NDArray[np.integer] | None = None,
+) -> LinearFit:
+    """The head with the lowest held-out log-loss.
 
     features: name -> (N, D), simplest first. labels: (N,) 0..n_classes-1. groups: (N,); never split.
     allow_l2: whether unit length may be tried, for all feature sets or by name. kinds: "ridge", "logistic" or both.
+    folds: (N,) fold numbers on which ridge and logistic are compared, and without each of which the head is fitted as
+    well; where left out, n_folds of groups, balanced by class, and no heads of folds.
 
     Ridge with its leave-one-out temperature ranks feature sets x normalisations; the logistic path runs on the best
     one or two; ridge and logistic are then compared on the same folds. Differences below 0.001 nats go to the simpler:
@@ -89,7 +105,9 @@ def fit_linear_head(
         raise SettingError(f"kinds holds 'ridge', 'logistic' or both, received {kinds}.")
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     _check(features, labels, n_classes, codes)
-    seed = int(rng.integers(2**31))
+    wanted = folds is not None
+    if folds is None:
+        folds = grouped_folds(labels, codes, n_folds, int(rng.integers(2**31)))
     ridge = [try_ridge(option, features, labels, n_classes, codes) for option in _options(features, allow_l2)]
     trials = list(ridge)
     ranked = sorted(range(len(ridge)), key=lambda i: ridge[i].score)
@@ -97,15 +115,17 @@ def fit_linear_head(
     work = len(labels) * min(len(labels), max(x.shape[1] for x in features.values())) * n_classes
     if "logistic" in kinds and (work <= LOGISTIC_WORK or "ridge" not in kinds):
         shortlist = _logistic_options([ridge[i].option for i in ranked], list(features))
-        logistic = [try_logistic(option, features, labels, n_classes, codes, seed, n_folds) for option in shortlist]
+        logistic = [try_logistic(option, features, labels, n_classes, folds) for option in shortlist]
         trials += logistic
         rivals = logistic
         if "ridge" in kinds:
-            same_folds = try_ridge_on_folds(chosen, features, labels, n_classes, codes, seed, n_folds)
+            same_folds = try_ridge_on_folds(chosen, features, labels, n_classes, folds)
             trials.append(same_folds)
             rivals = [same_folds, *logistic]
-        winner = _simplest(rivals)
-        chosen = winner if winner.option.kind == "logistic" else chosen
+        on_folds = _simplest(rivals)
+        chosen = on_folds if on_folds.option.kind == "logistic" else chosen
+    elif wanted:
+        on_folds = try_ridge_on_folds(chosen, features, labels, n_classes, folds)
     weight, bias, held_out = fit_trial(chosen, features, labels, n_classes, codes)
     trace = [trial.row(trial is chosen) for trial in trials]
     if "logistic" in kinds and len(trials) == len(ridge):
@@ -121,7 +141,15 @@ def fit_linear_head(
         penalty=chosen.penalty,
         temperature=chosen.temperature,
     )
-    return head, held_out, trace
+    fold_heads: list[LinearHead] = []
+    if wanted:
+        heat = chosen.temperature
+        fold_heads = [_with(head, weight / heat, bias / heat) for weight, bias in on_folds.fold_weights]
+    return LinearFit(head, held_out, trace, fold_heads)
+
+
+def _with(head: LinearHead, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> LinearHead:
+    return replace(head, weight=np.ascontiguousarray(weight, dtype=np.float32), bias=bias.astype(np.float32))
 
 
 def refit_linear_head(
@@ -130,7 +158,7 @@ def refit_linear_head(
     """The same kind of head, feature set, normalisation, penalty and temperature, fitted to other rows."""
     option = Option(head.feature, head.normalisation, head.kind)
     weight, bias = refit(option, head.penalty, head.temperature, features, labels, n_classes)
-    return replace(head, weight=np.ascontiguousarray(weight, dtype=np.float32), bias=bias.astype(np.float32))
+    return _with(head, weight, bias)
 
 
 def _options(features: Mapping[str, Any], allow_l2: Mapping[str, bool] | bool) -> list[Option]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data.folds import grouped_folds
 from headstart.heads.logistic import LogisticPath, logistic_fit, logistic_path
 from headstart.heads.normalise import Normalisation, fold_back, l2_rows, standardise
 from headstart.heads.ridge import RidgePath, ridge_fit, ridge_path
@@ -35,7 +34,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Trial:
-    """An option with its best penalty, its held-out log-loss (nats), and how that was measured."""
+    """An option with its best penalty, its held-out log-loss (nats), and how that was measured.
+
+    fold_weights: weight (C, D) and bias (C,) without each fold, where folds were used; temperature not applied.
+    """
 
     option: Option
     penalty: float
@@ -44,6 +46,7 @@ class Trial:
     scored_by: str  # "leave-one-out" or "3 folds"
     seconds: float
     path: LogisticPath | None = field(default=None, repr=False, compare=False)
+    fold_weights: list[tuple[Floats, Floats]] = field(default_factory=list, repr=False, compare=False)
 
     def row(self, chosen: bool) -> dict[str, Any]:
         """The line for log.jsonl."""
@@ -83,33 +86,30 @@ def try_ridge(option: Option, features: Features, labels: Ints, n_classes: int, 
     return Trial(option, float(path.lambdas[best]), temperature, score, "leave-one-out", seconds)
 
 
-def try_ridge_on_folds(
-    trial: Trial, features: Features, labels: Ints, n_classes: int, groups: Ints, seed: int, n_folds: int
-) -> Trial:
+def try_ridge_on_folds(trial: Trial, features: Features, labels: Ints, n_classes: int, folds: Ints) -> Trial:
     """The same ridge on the folds that the logistic path uses: leave-one-out would flatter it."""
     started = time.perf_counter()
-    rows = _normalised(trial.option, features)[0]
-    folds = grouped_folds(labels, groups, n_folds, seed)
+    rows, mean, factor = _normalised(trial.option, features)
     onehot = np.eye(n_classes)[labels]
     logits = np.empty((len(rows), n_classes))
+    fitted = []
     for fold in np.unique(folds):
         out = folds == fold
         weight, bias = ridge_fit(rows[~out], onehot[~out], trial.penalty)
         logits[out] = rows[out] @ weight.T + bias
+        fitted.append(fold_back(weight, bias, mean, factor))
     score, temperature = _temper(logits, labels)
     seconds = time.perf_counter() - started
-    return Trial(trial.option, trial.penalty, temperature, score, f"{folds.max() + 1} folds", seconds)
+    return Trial(trial.option, trial.penalty, temperature, score, f"{len(fitted)} folds", seconds, fold_weights=fitted)
 
 
-def try_logistic(
-    option: Option, features: Features, labels: Ints, n_classes: int, groups: Ints, seed: int, n_folds: int
-) -> Trial:
+def try_logistic(option: Option, features: Features, labels: Ints, n_classes: int, folds: Ints) -> Trial:
     """The logistic path on one feature set; the trial keeps the fit."""
     started = time.perf_counter()
-    folds = grouped_folds(labels, groups, n_folds, seed)
     path = logistic_path(_unit_length(option, features), labels, n_classes, None, folds)
     score, seconds = float(path.fold_log_loss.min()), time.perf_counter() - started
-    return Trial(option, path.penalty, 1.0, score, f"{folds.max() + 1} folds", seconds, path)
+    told = f"{len(path.fold_weights)} folds"
+    return Trial(option, path.penalty, 1.0, score, told, seconds, path, path.fold_weights)
 
 
 def fit_trial(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import CandidateScore, Difference, Outputs, Tunable, tuned_weights
+from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
 from headstart.metrics.speech import row_errors
 from headstart.problem import Problem, Rows
 from headstart.types import Prediction, Reporter
@@ -55,10 +55,13 @@ class Seq2SeqHead:
         outputs = self.base_outputs(problem, None, rows, reporter)
         return CandidateScore(*self.row_scores(problem, outputs, rows), [])
 
-    def fit_base(self, problem: Problem, rows: Rows, like: None = None) -> tuple[None, list[dict[str, Any]]]:
+    def fit_base(self, problem: Problem, rows: Rows, folds: NDArray[np.int64] | None = None) -> BaseFit:
         """Nothing to fit: the vocabulary is the checkpoint's."""
+        del problem, rows
+        return BaseFit(None, [], [None] * (0 if folds is None else len(np.unique(folds))))
+
+    def refit_base(self, problem: Problem, rows: Rows, like: None) -> None:
         del problem, rows, like
-        return None, []
 
     def describe_base(self, base: None) -> str:
         del base

@@ -70,15 +70,18 @@ def run_reference(job: Job) -> Candidate:
     return Candidate("torch", torch_engine.REFERENCE, "f32", run, Timed(time.perf_counter() - begin, answers))
 
 
-def time_torch(job: Job, reference: Candidate, notes: list[str]) -> list[Candidate]:
-    """The ways to run torch that agree with the reference, itself among them; notes tells of those that do not."""
+def time_torch(job: Job, reference: Candidate, notes: list[str], beat: float) -> list[Candidate]:
+    """The ways to run torch that agree with the reference, itself among them; notes tells of those that do not.
+
+    beat: seconds of the fastest way known.
+    """
     found: list[Candidate] = []
     for setting, precision in torch_engine.settings(job.sample).items():
         if setting == reference.setting and reference.seconds >= MAX_SECONDS:
             found.append(reference)
             continue
         run = torch_engine.compile_torch(job.module, job.input_names, setting, precision)
-        timed = time_run(run, job.sample)
+        timed = time_run(run, job.sample, min([beat, *(c.seconds for c in found)]))
         error = difference(timed.answers, reference.timed.answers)
         if error <= MAX_RELATIVE_ERROR:
             found.append(Candidate("torch", setting, precision, run, timed, error))
@@ -104,7 +107,7 @@ def time_openvino(job: Job, reference: Candidate, notes: list[str]) -> list[Cand
             break
         try:
             run, compile_seconds = _compile(job, network, streams)
-            timed = time_run(run, job.sample)
+            timed = time_run(run, job.sample, first.seconds)
         except RuntimeError as failure:
             notes.append(f"{setting} not used: {_first_line(failure)}")
             continue

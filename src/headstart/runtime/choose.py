@@ -65,16 +65,18 @@ def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:
     notes: list[str] = []
     fallback = ""
     reference = run_reference(job)
-    candidates = [] if wanted == "openvino" else time_torch(job, reference, notes)
+    candidates: list[Candidate] = []
     on_gpu = torch_engine.device_name() == "cuda"
     if wanted == "openvino" or (wanted == "auto" and not on_gpu):
         try:
-            candidates += time_openvino(job, reference, notes)
+            candidates = time_openvino(job, reference, notes)
         except Unusable as fault:
             if wanted == "openvino":
                 raise SettingError(f"engine openvino cannot be used here: {fault}. Use --engine torch.") from fault
             fallback = f"OpenVINO is not used: {fault}. Running on torch, which is slower."
             job.say(fallback)
+    if wanted != "openvino":
+        candidates += time_torch(job, reference, notes, min((c.seconds for c in candidates), default=float("inf")))
     chosen = min(candidates, key=lambda c: c.seconds)
     rates = {c.label: _examples(job) / c.seconds for c in candidates}
     torch_rate = max((rates[c.label] for c in candidates if c.name == "torch"), default=None)

@@ -15,6 +15,7 @@ from headstart.errors import SettingError
 from headstart.plan import Plan
 from headstart.run_dir import RunDir
 from headstart.settings import Settings
+from headstart.stock_process import StockProcess
 from headstart.tasks.task import Task
 from headstart.types import Dataset, Interval, Reporter
 
@@ -25,7 +26,8 @@ CONTROL_LABELS = 1000  # at most: enough to see whether pretraining matters
 @dataclass
 class Context:
     """plan is replaced as decisions are made; warnings end up in the report;
-    reserve_seconds is what the stages after tuning need.
+    reserve_seconds is what the stages after tuning need; stock is the process that will run the saved model, once it
+    has been started.
     """
 
     settings: Settings
@@ -39,6 +41,12 @@ class Context:
     cache_dir: Path
     warnings: list[str] = field(default_factory=list)
     reserve_seconds: float = 0.0
+    stock: StockProcess | None = None
+
+    def close(self) -> None:
+        """End what runs beside this process."""
+        if self.stock is not None:
+            self.stock.close()
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""

@@ -12,7 +12,6 @@ from headstart.artifact import (
     golden_rows,
     own_predictions,
     save_model,
-    stock_predictions,
 )
 from headstart.errors import HeadstartError, RunError
 from headstart.metrics.intervals import paired_difference
@@ -20,6 +19,7 @@ from headstart.problem import Rows
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
 from headstart.stages.finetune import Tuned
 from headstart.stages.select import Selected
+from headstart.stock_process import StockProcess
 from headstart.tasks.task import Control, ControlSetup, Scores
 from headstart.types import Interval, Prediction, Silent
 
@@ -52,7 +52,7 @@ def evaluate(context: Context, selected: Selected, tuned: Tuned) -> Evaluated:
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
     examples = [context.dataset.examples[r] for r in (*golden, *context.split.test)]
-    stock = stock_predictions(saved, examples, context.reporter)
+    stock = _stock_process(context, saved).predict(saved.folder, examples, context.reporter)
     check = _check_golden(context, selected, tuned, golden, stock[: len(golden)], temperature)
     groups = problem.groups
     if len(context.split.test):
@@ -71,6 +71,14 @@ def evaluate(context: Context, selected: Selected, tuned: Tuned) -> Evaluated:
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
     found.evidence = _evidence(context, selected, tuned, found, rows)
     return found
+
+
+def _stock_process(context: Context, saved: Saved) -> StockProcess:
+    """The one that was started ahead, if it is of this kind."""
+    if context.stock is None or context.stock.script != saved.script:
+        context.close()
+        context.stock = StockProcess(saved.script)
+    return context.stock
 
 
 def _check_golden(

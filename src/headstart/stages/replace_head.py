@@ -31,15 +31,15 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     begin = time.perf_counter()
     examples = [context.dataset.examples[r] for r in split.dev]
     extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
-    final, trace = head.fit_base(problem, split.dev)
-    for trial in trace:
+    # cross-validation scores the choice of head too, so that there each fold chooses anew
+    anew = split.method == "cross-validation"
+    fitted = head.fit_base(problem, split.dev, None if anew else split.folds)
+    for trial in fitted.trace:
         context.run.log("head", **trial)
     bases, outputs, rows = [], [], []
     fitted_at = time.perf_counter()
-    # cross-validation scores the choice of head too, so that each fold chooses anew
-    like = None if split.method == "cross-validation" else final
     for fold in used_folds(context):
-        base, _ = head.fit_base(problem, split.dev[split.folds != fold], like)
+        base = head.fit_base(problem, split.dev[split.folds != fold]).base if anew else fitted.fold_bases[fold]
         held: Rows = split.dev[split.folds == fold]
         bases.append(base)
         outputs.append(head.base_outputs(problem, base, held, context.reporter))
@@ -48,14 +48,14 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     each = (time.perf_counter() - fitted_at) / len(all_rows)
     rung = Rung(
         context.task.untuned,
-        head.describe_base(final),
+        head.describe_base(fitted.base),
         score_of(context, selected, joined, all_rows),
         joined,
         all_rows,
         time.perf_counter() - begin,
     )
     context.run.log("rung", name=rung.name, score=rung.score.to_json(), rung_seconds=rung.seconds)
-    return Replaced(final, bases, each, rung)
+    return Replaced(fitted.base, bases, each, rung)
 
 
 def used_folds(context: Context) -> list[int]:

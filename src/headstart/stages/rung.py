@@ -261,7 +261,7 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     interrupted, the first fold's network ships: it has been scored on rows that it did not learn from.
     """
     head, problem, rows = context.task.head, selected.problem, context.split.dev
-    base, _ = head.fit_base(problem, rows, kept.first.base)
+    base = head.refit_base(problem, rows, kept.first.base)
     module = head.build(problem, base, kept.depth)
     start = snapshot(module)
     restore(module, kept.first.end)

@@ -11,7 +11,7 @@ import numpy as np
 
 from headstart import sources
 from headstart.backbones.backbone import Depth
-from headstart.backbones.load import load_backbone
+from headstart.backbones.load import load_backbone, stock_script
 from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
@@ -20,6 +20,7 @@ from headstart.heads.head import CandidateScore
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
 from headstart.stages.context import Context, offered_depths
+from headstart.stock_process import StockProcess
 from headstart.types import Candidate, ModelSource
 
 MAX_STATE_BYTES = 16 << 30
@@ -44,6 +45,8 @@ def select(context: Context) -> Selected:
     Raises ModelError where no candidate can be loaded.
     """
     found = candidates(context)
+    # its imports keep one core busy while loading a model and converting it keep the other
+    context.stock = StockProcess(stock_script(found[0]))
     if len(found) == 1:
         extractor, problem = _open(context, found[0])
         why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"

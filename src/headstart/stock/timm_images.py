@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 from collections.abc import Iterator
 from importlib import import_module
@@ -9,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 BATCH = 16
+FOLDED_ERROR = 1e-4  # relative; above it batch norm is left where it is
+
+
+def prepare() -> None:
+    """Import what loading needs."""
+    import timm  # noqa: F401
 
 
 def load(folder: str) -> tuple[Any, Any, list[str], Any]:
@@ -19,9 +27,36 @@ def load(folder: str) -> tuple[Any, Any, list[str], Any]:
     decode, ahead = (import_module(f"{__package__}.{name}" if __package__ else name) for name in ("decode", "ahead"))
 
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    config = timm.data.resolve_model_data_config(model)
+    transform = timm.data.create_transform(**config, is_training=False)
     labels = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["label_names"]
+    model = fold_batch_norm(model, config["input_size"])
     return model, lambda path: transform(decode.read_image(path)), labels, ahead
+
+
+def fold_batch_norm(model: Any, input_size: tuple[int, int, int]) -> Any:
+    """The same network with batch norms folded into the convolutions before them, a third faster on a CPU.
+
+    That a convolution and the batch norm declared after it also run one after the other is taken for granted and then
+    checked: where the outputs differ, the model comes back as it was.
+    """
+    import torch
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    folded = copy.deepcopy(model)
+    for module in list(folded.modules()):
+        children = list(module.named_children())
+        for (name, first), (after, second) in itertools.pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d) and second.track_running_stats:
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                # timm's batch norm may go on with dropout and an activation
+                rest = [getattr(second, part) for part in ("drop", "act") if hasattr(second, part)]
+                setattr(module, after, nn.Sequential(*rest))
+    images = torch.rand(2, *input_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected, found = model(images), folded(images)
+    return folded if (found - expected).abs().max() <= FOLDED_ERROR * expected.abs().max() else model
 
 
 def predict(loaded: tuple[Any, Any, list[str], Any], inputs: list[str]) -> Iterator[dict[str, Any]]:
@@ -42,4 +77,4 @@ def predict(loaded: tuple[Any, Any, list[str], Any], inputs: list[str]) -> Itera
 if __name__ == "__main__":
     from driver import main  # type: ignore[import-not-found]
 
-    main(load, predict)
+    main(prepare, load, predict)

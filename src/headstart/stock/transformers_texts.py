@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-BATCH = 32
+CHUNK = 512  # texts sorted by length together; their answers come out together
+BATCH_TOKENS = 2048  # of a batch, padding included
+
+
+def prepare() -> None:
+    """Import what loading needs."""
+    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
 
 
 def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
@@ -45,21 +51,41 @@ def predict(
     loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], inputs: list[str]
 ) -> Iterator[dict[str, Any]]:
     """One {"probabilities": {class: p}} for each text, in order."""
+    for start in range(0, len(inputs), CHUNK):
+        yield from _predict_chunk(loaded, inputs[start : start + CHUNK])
+
+
+def _predict_chunk(
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], texts: list[str]
+) -> list[dict[str, Any]]:
+    """In batches of similar length, so that little is padded."""
     import torch
 
     tokenizer, logits, labels = loaded
-    order = sorted(range(len(inputs)), key=lambda i: len(inputs[i]))  # similar lengths together: less padding
-    rows: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(order), BATCH):
-        part = order[start : start + BATCH]
-        tokens = tokenizer([inputs[i] for i in part], padding=True, truncation=True, return_tensors="pt")
+    ids = tokenizer(texts, truncation=True)["input_ids"]
+    rows: list[dict[str, Any]] = [{}] * len(texts)
+    for part in _batches([len(i) for i in ids]):
+        tokens = tokenizer.pad({"input_ids": [ids[i] for i in part]}, return_tensors="pt")
         with torch.inference_mode():
             probabilities = logits(dict(tokens)).double().softmax(-1).tolist()
-        rows |= {i: {"probabilities": dict(zip(labels, row))} for i, row in zip(part, probabilities)}
-    yield from (rows[i] for i in range(len(inputs)))
+        for i, row in zip(part, probabilities):
+            rows[i] = {"probabilities": dict(zip(labels, row))}
+    return rows
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Positions in order of length, as many at a time as BATCH_TOKENS allows, at least one."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if batch and (len(batch) + 1) * lengths[i] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 if __name__ == "__main__":
     from driver import main  # type: ignore[import-not-found]
 
-    main(load, predict)
+    main(prepare, load, predict)

@@ -10,6 +10,11 @@ BATCH = 8
 SAMPLE_RATE_HZ = 16_000
 
 
+def prepare() -> None:
+    """Import what loading needs."""
+    from transformers import WhisperForConditionalGeneration, pipeline  # noqa: F401
+
+
 def load(folder: str) -> tuple[Any, Callable[..., Any]]:
     """The stock pipeline, and the reader of recordings."""
     import transformers
@@ -33,4 +38,4 @@ def predict(loaded: tuple[Any, Callable[..., Any]], inputs: list[str]) -> Iterat
 if __name__ == "__main__":
     from driver import main  # type: ignore[import-not-found]
 
-    main(load, predict)
+    main(prepare, load, predict)

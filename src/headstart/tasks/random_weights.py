@@ -41,7 +41,7 @@ def _predict(
     part = Problem(dataset, extractor.backbone, features, problem.labels[used], problem.groups[used], problem.seed)
     rows = np.arange(len(used))
     head = ClassHead()
-    base, _ = head.fit_base(part, rows[:n_train])
+    base = head.fit_base(part, rows[:n_train]).base
     outputs = head.base_outputs(part, base, rows[n_train:], Silent())
     return head.predictions(part, outputs, rows[n_train:])
 

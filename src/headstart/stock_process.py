@@ -1,0 +1,109 @@
+"""Run a saved model by its stock loader, in a process without headstart that can be started ahead of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import RunError
+from headstart.types import Example, Prediction, Reporter
+
+STOCK = Path(__file__).parent / "stock"
+POLL_SECONDS = 0.05
+
+
+class StockProcess:
+    """A stock loader's process. It imports its libraries and waits; `predict` gives it its one piece of work.
+
+    Starting it early hides seconds of importing behind work that leaves a core idle. It ends by itself when this
+    process does.
+    """
+
+    def __init__(self, script: str) -> None:
+        self.script = script
+        self._words: list[str] = []
+        environment = {
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONWARNINGS": "ignore",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, str(STOCK / script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for this process, which still wants to score what it has
+        )
+        self._drain = threading.Thread(target=lambda: self._words.extend(self._process.stderr or []), daemon=True)
+        self._drain.start()
+
+    def predict(self, folder: Path, examples: Sequence[Example], reporter: Reporter) -> list[Prediction]:
+        """Predict with the model saved in `folder`; can be called once.
+
+        Raises RunError with the process's last words when it fails.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            inputs, outputs = Path(temporary) / "inputs.json", Path(temporary) / "outputs.jsonl"
+            inputs.write_text(json.dumps([e.input for e in examples]), encoding="utf-8", errors="surrogatepass")
+            try:
+                self._send([str(folder), str(inputs), str(outputs)])
+                for _ in reporter.track(
+                    self._lines_as_they_come(outputs, len(examples)), "Saved model on unseen rows", len(examples)
+                ):
+                    pass
+            finally:
+                self.close()
+            written = outputs.read_text(encoding="utf-8") if outputs.exists() else ""
+        rows = [json.loads(line) for line in written.splitlines()]
+        if self._process.returncode != 0 or len(rows) != len(examples):
+            last = " | ".join(w.strip() for w in self._words[-3:])
+            raise RunError(
+                f"The saved model in {folder} does not run by its stock loader: {last[-500:]}. Report this fault."
+            )
+        return [prediction_of(example, row) for example, row in zip(examples, rows)]
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._drain.join()
+        for stream in (self._process.stdin, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what it did not live to read
+                    stream.close()
+
+    def _send(self, job: list[str]) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a process that died has left its words on stderr
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+
+    def _lines_as_they_come(self, file: Path, wanted: int) -> Iterator[int]:
+        seen = 0
+        while self._process.poll() is None:
+            time.sleep(POLL_SECONDS)
+            with contextlib.suppress(OSError):
+                lines = file.read_bytes().count(b"\n")
+                yield from range(seen, min(lines, wanted))
+                seen = max(seen, lines)
+        yield from range(seen, wanted)
+
+
+def prediction_of(example: Example, row: dict[str, Any]) -> Prediction:
+    """A stock loader's row as a prediction."""
+    chances: dict[str, float] = row.get("probabilities", {})
+    label = max(chances, key=lambda name: chances[name]) if chances else None
+    return Prediction(example.id, example.target, label, chances, row.get("text"))
