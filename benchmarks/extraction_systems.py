@@ -42,7 +42,7 @@ def _headstart(model: str, inputs: Sequence[str]) -> dict[str, Any]:
     backbone = load_backbone(sources.resolve(model, True, Said()))
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as folder:
         begin = time.perf_counter()
-        extractor = open_extractor(backbone, examples[:8], Path(folder), Said())
+        extractor = open_extractor(backbone, examples, Path(folder), Said())
         opened = time.perf_counter()
         extract(extractor, examples, backbone.views[:1], Said(), "Features")
         done = time.perf_counter()

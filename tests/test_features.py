@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Item, Prefix
-from headstart.features import POOLED, Extractor, extract, features_of
+from headstart.features import POOLED, Extractor, extract, features_of, open_extractor
 from headstart.runtime.engine import Batch, Engine
 from headstart.types import Example, ModelSource, Silent
 
@@ -165,3 +165,22 @@ def test_a_part_that_is_not_wanted_is_not_stored(tmp_path: Path) -> None:
     again, idle = extractor(tmp_path, (POOLED,))
     extract(again, EXAMPLES, ("plain",), Silent())
     assert (again.hits, idle.calls) == (len(set(LENGTHS)), 0)
+
+
+def test_the_rate_is_for_inputs_of_mean_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timed on middling lengths; an engine that takes a second a token needs the mean length in seconds."""
+    timed: list[tuple[int, ...]] = []
+
+    def choose(module: Any, batch: Batch, *arguments: Any) -> Engine:
+        timed.append(batch["x"].shape)
+        return Engine("torch", "1", "CPU", _Engine().run, "", 1 / batch["x"].shape[1], 0.5 / batch["x"].shape[1])
+
+    monkeypatch.setattr("headstart.features.choose_engine", choose)
+    backbone: Any = _Backbone()
+    backbone.prefix = lambda cuts: Prefix(nn.Identity(), ("x",), ("state", "mean"), {"cut": ("state",)}, {}, {})
+    lengths = [4] * 30 + [2] * 20 + [30] * 8
+    examples = [Example(str(i), str(n), None, "g", str(i)) for i, n in enumerate(lengths)]
+    opened = open_extractor(backbone, examples, tmp_path, Silent())
+    assert timed == [(8, 4)]
+    assert opened.rate == pytest.approx(1 / np.mean(lengths))
+    assert opened.stock_rate == pytest.approx(0.5 / np.mean(lengths))

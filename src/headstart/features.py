@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -19,16 +20,18 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import Backbone, Item, Prefix, Record
 from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
-from headstart.runtime.engine import Engine
+from headstart.runtime.engine import Engine, Run
 from headstart.runtime.openvino import version as openvino_version
 from headstart.types import Example, Reporter
 
 CHUNK_BYTES = 96 << 20  # encoded inputs held at once
 SHARD_BYTES = 64 << 20
 SAMPLE_EXAMPLES = 8
+LENGTH_EXAMPLES = 64  # from which lengths are learnt, where inputs have several
 POOLED = "pooled"
 
 Rows = NDArray[np.int64]
+_Entry = tuple[str, Example, Item]
 
 
 @dataclass
@@ -36,7 +39,8 @@ class Extractor:
     """A backbone's prefix, compiled. hits and misses count examples found in and added to the cache.
 
     parts: what is kept of each example, each in a store of its own: "pooled", and the cuts whose states are cached.
-    part_bytes: of one example's part, measured on a sample.
+    part_bytes: of one example's part, measured on a sample. speedup: how many times faster an example of mean length is
+    than those that the engine was timed on.
     """
 
     backbone: Backbone
@@ -45,6 +49,7 @@ class Extractor:
     folder: Path
     parts: tuple[str, ...]
     part_bytes: dict[str, int] = field(default_factory=dict)
+    speedup: float = 1.0
     hits: int = 0
     misses: int = 0
     seconds: float = 0.0
@@ -55,12 +60,12 @@ class Extractor:
         """Examples per second, decoding included: as extracted so far, or by the micro-benchmark."""
         if self.misses >= 4 * SAMPLE_EXAMPLES and self.seconds > 0:
             return self.misses / self.seconds
-        return self.engine.examples_per_second
+        return self.speedup * self.engine.examples_per_second
 
     @property
     def stock_rate(self) -> float:
         """Examples per second of the stock loader, which runs on torch; a guess where torch was not timed."""
-        torch_rate = self.engine.torch_examples_per_second
+        torch_rate = self.speedup * self.engine.torch_examples_per_second
         return min(self.rate, torch_rate if math.isfinite(torch_rate) else self.rate / 5)
 
     def names(self, part: str) -> tuple[str, ...]:
@@ -78,20 +83,34 @@ def open_extractor(
 ) -> Extractor:
     """Compile the prefix with the engine that a micro-benchmark on these examples finds fastest.
 
-    cuts: those whose states are to be cached beside the pooled features.
+    sample: some tens of examples, drawn evenly. cuts: those whose states are to be cached beside the pooled features.
     """
     prefix = backbone.prefix(cuts)
-    items = [backbone.encode(e, backbone.views[0]) for e in sample[:SAMPLE_EXAMPLES]]
-    items = items[: max(1, backbone.batch_budget // max(backbone.length(i) for i in items))]
+    items, speedup = _typical(backbone, sample)
     batch = backbone.collate(items)
     named = f"{backbone.key}|{','.join(cuts)}|{openvino_version()}|{torch.__version__}"
     kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
     chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine, kept)
     parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
     extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts)
+    extractor.speedup = speedup
     sizes = {n: out.nbytes // len(items) for n, out in zip(prefix.output_names, chosen.run(batch))}
     extractor.part_bytes = {part: sum(sizes[n] for n in extractor.names(part)) for part in parts}
     return extractor
+
+
+def _typical(backbone: Backbone, sample: Sequence[Example]) -> tuple[list[Item], float]:
+    """A batch of middling length, and the ratio of its padded length to the mean one."""
+    items = [backbone.encode(e, backbone.views[0]) for e in sample[:SAMPLE_EXAMPLES]]
+    if any(backbone.length(item) > 1 for item in items):
+        items += [backbone.encode(e, backbone.views[0]) for e in sample[SAMPLE_EXAMPLES:LENGTH_EXAMPLES]]
+    items.sort(key=backbone.length)
+    mean = sum(map(backbone.length, items)) / len(items)
+    count = min(SAMPLE_EXAMPLES, len(items))
+    first = (len(items) - count) // 2
+    middle = items[first : first + count]
+    middle = middle[: max(1, backbone.batch_budget // backbone.length(middle[-1]))]
+    return middle, backbone.length(middle[-1]) / mean
 
 
 class Features:
@@ -179,21 +198,48 @@ def _run(extractor: Extractor, work: Sequence[tuple[str, Example]]) -> Iterator[
     """Compute and store records; yields each example once it is computed."""
     pending: dict[tuple[str, str], dict[str, Record]] = {}
     pending_bytes = 0
-    for chunk in _chunks(extractor.backbone, work):
-        chunk.sort(key=lambda entry: extractor.backbone.length(entry[2]))
-        for batch in _batches(extractor.backbone, chunk):
-            outputs = extractor.engine.run(extractor.backbone.collate([item for _, _, item in batch]))
-            for row, (view, example, item) in enumerate(batch):
-                record = _record(extractor.prefix, outputs, row, extractor.backbone.length(item))
-                pending_bytes += sum(a.nbytes for a in record.values())
-                for part in extractor.parts:
-                    kept = {name: record[name] for name in extractor.names(part)}
-                    pending.setdefault((view, part), {})[example.digest] = kept
-                yield example
-            if pending_bytes > SHARD_BYTES:
-                _flush(extractor, pending)
-                pending_bytes = 0
+    batches = (batch for chunk in _chunks(extractor.backbone, work) for batch in _batches(extractor.backbone, chunk))
+    for batch, outputs in _computed(extractor, batches):
+        for row, (view, example, item) in enumerate(batch):
+            record = _record(extractor.prefix, outputs, row, extractor.backbone.length(item))
+            pending_bytes += sum(a.nbytes for a in record.values())
+            for part in extractor.parts:
+                kept = {name: record[name] for name in extractor.names(part)}
+                pending.setdefault((view, part), {})[example.digest] = kept
+            yield example
+        if pending_bytes > SHARD_BYTES:
+            _flush(extractor, pending)
+            pending_bytes = 0
     _flush(extractor, pending)
+
+
+def _computed(
+    extractor: Extractor, batches: Iterator[list[_Entry]]
+) -> Iterator[tuple[list[_Entry], list[NDArray[np.float32]]]]:
+    """Batches with their outputs, in order, as many at once as the engine has lanes; one more waits."""
+    lanes: SimpleQueue[Run] = SimpleQueue()
+    for lane in extractor.engine.lanes:
+        lanes.put(lane)
+
+    def compute(batch: list[_Entry]) -> list[NDArray[np.float32]]:
+        inputs = extractor.backbone.collate([item for _, _, item in batch])
+        lane = lanes.get()
+        try:
+            return lane(inputs)
+        finally:
+            lanes.put(lane)
+
+    count = len(extractor.engine.lanes)
+    with ThreadPoolExecutor(count) as pool:
+        running: deque[tuple[list[_Entry], Future[list[NDArray[np.float32]]]]] = deque()
+        for batch in batches:
+            running.append((batch, pool.submit(compute, batch)))
+            if len(running) > count:
+                done, future = running.popleft()
+                yield done, future.result()
+        while running:
+            done, future = running.popleft()
+            yield done, future.result()
 
 
 def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record]]) -> None:
@@ -209,9 +255,6 @@ def _record(prefix: Prefix, outputs: list[NDArray[np.float32]], row: int, length
         ragged = prefix.ragged.get(name, ())
         record[name] = np.array(out[row][tuple(slice(length if a in ragged else None) for a in range(out.ndim - 1))])
     return record
-
-
-_Entry = tuple[str, Example, Item]
 
 
 def _chunks(backbone: Backbone, work: Sequence[tuple[str, Example]]) -> Iterator[list[_Entry]]:
@@ -243,8 +286,8 @@ def _chunks(backbone: Backbone, work: Sequence[tuple[str, Example]]) -> Iterator
 def _batches(backbone: Backbone, chunk: list[_Entry]) -> Iterator[list[_Entry]]:
     """Neighbours in length, as many as the budget of padded units allows."""
     batch: list[_Entry] = []
-    for entry in chunk:
-        longest = backbone.length(entry[2])  # the chunk is sorted, so the newest is the longest
+    for entry in sorted(chunk, key=lambda entry: backbone.length(entry[2])):
+        longest = backbone.length(entry[2])  # of all so far
         if batch and longest * (len(batch) + 1) > backbone.batch_budget:
             yield batch
             batch = []

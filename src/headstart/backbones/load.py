@@ -10,7 +10,7 @@ from headstart.backbones.backbone import Backbone
 from headstart.errors import ModelError
 from headstart.types import ModelSource
 
-# (library, modality) -> module with load(source), imported on use because each pulls in a heavy library, and the file in
+# (library, modality) -> module with load(source), imported on use because each pulls in a heavy library; the file in
 # headstart/stock that runs what was saved
 LOADERS: dict[tuple[str, str], tuple[str, str]] = {
     ("timm", "image"): ("headstart.backbones.timm", "timm_images.py"),

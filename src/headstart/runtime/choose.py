@@ -115,6 +115,7 @@ def _engine(job: Job, chosen: Candidate, choice: Choice, remembered: bool = Fals
         setting=chosen.setting,
         precision=chosen.precision,
         remembered=remembered,
+        lanes=getattr(chosen.run, "lanes", ()),
     )
 
 

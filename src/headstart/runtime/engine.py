@@ -19,6 +19,7 @@ class Engine:
     examples_per_second, torch_examples_per_second: from the micro-benchmark; NaN where torch was not timed.
     compile_seconds: converting and compiling, 0 for torch. setting: how the engine was set, as measured fastest.
     precision: what it computes in; answers are float32 either way. remembered: chosen by an earlier measurement.
+    lanes: ways to run whole batches side by side, each for a thread of its own; together as fast as `run`.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Engine:
     setting: str = ""
     precision: str = "f32"
     remembered: bool = False
+    lanes: tuple[Run, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.lanes:
+            object.__setattr__(self, "lanes", (self.run,))
 
     @property
     def key(self) -> str:

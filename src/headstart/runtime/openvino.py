@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +47,24 @@ def settings(sample: Batch, dynamic_shapes: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1) -> Run:
-    """Compile in float32. One stream gives every request all cores; several share them, each with a part of the batch.
+class Streams:
+    """A compiled network. Calling it divides a batch among its streams, which share the cores, and waits for all.
 
-    Raises RuntimeError where the network cannot be compiled.
+    lanes: one for each stream, to run whole batches side by side from several threads without waiting for each other.
     """
-    hint = (
-        {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
-    )
-    config = {**hint, "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
-    compiled = _openvino().compile_model(network, "CPU", config)
-    requests = [compiled.create_infer_request() for _ in range(streams)]
 
-    def run(batch: Batch) -> list[NDArray[np.float32]]:
-        inputs = [np.ascontiguousarray(batch[n]) for n in input_names]
-        parts = min(streams, len(inputs[0]))
+    def __init__(self, compiled: Any, input_names: Sequence[str], streams: int) -> None:
+        self._names = tuple(input_names)
+        self._outputs = range(len(compiled.outputs))
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+        self.lanes: tuple[Run, ...] = tuple(partial(self._run, [request]) for request in self._requests)
+
+    def __call__(self, batch: Batch) -> list[NDArray[np.float32]]:
+        return self._run(self._requests, batch)
+
+    def _run(self, requests: Sequence[Any], batch: Batch) -> list[NDArray[np.float32]]:
+        inputs = [np.ascontiguousarray(batch[n]) for n in self._names]
+        parts = min(len(requests), len(inputs[0]))
         # one part is passed whole: a network may have inputs that are not batched
         split = [np.array_split(value, parts) for value in inputs] if parts > 1 else [[value] for value in inputs]
         started = requests[:parts]
@@ -73,10 +77,20 @@ def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1)
             np.concatenate([np.asarray(request.get_output_tensor(i).data, dtype=np.float32) for request in started])
             if parts > 1
             else np.array(started[0].get_output_tensor(i).data, dtype=np.float32)
-            for i in range(len(compiled.outputs))
+            for i in self._outputs
         ]
 
-    return run
+
+def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1) -> Streams:
+    """Compile in float32. One stream gives every request all cores; several share them.
+
+    Raises RuntimeError where the network cannot be compiled.
+    """
+    hint = (
+        {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
+    )
+    config = {**hint, "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
+    return Streams(_openvino().compile_model(network, "CPU", config), input_names, streams)
 
 
 def _openvino() -> Any:

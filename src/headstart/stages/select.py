@@ -15,7 +15,7 @@ from headstart.backbones.load import load_backbone, stock_script
 from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
-from headstart.features import POOLED, Extractor, extract, features_of, open_extractor
+from headstart.features import LENGTH_EXAMPLES, POOLED, Extractor, extract, features_of, open_extractor
 from headstart.heads.head import CandidateScore
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
@@ -139,7 +139,8 @@ def _scoring_rows(context: Context) -> Rows:
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     context.reporter.say(f"Loading {source.id}")
     backbone = load_backbone(source)
-    sample = [context.dataset.examples[r] for r in context.split.dev[:8]]
+    dev = context.split.dev
+    sample = [context.dataset.examples[r] for r in dev[:: max(1, len(dev) // LENGTH_EXAMPLES)]]
     engine = context.plan.engine or context.settings.engine
     cuts = tuple(d.cut for d in offered_depths(context, backbone) if d.cut is not None)
     if not cuts and not backbone.features:
@@ -151,7 +152,7 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
         model=source.id,
         engine=extractor.engine.name,
         why=extractor.engine.why,
-        examples_per_second=extractor.engine.examples_per_second,
+        examples_per_second=extractor.rate,
         cached=extractor.part_bytes,
     )
     features = features_of(extractor, context.dataset.examples, backbone.views[:1])
@@ -201,7 +202,7 @@ def _keep_affordable_states(context: Context, extractor: Extractor) -> None:
 def _may_fit(context: Context, extractor: Extractor, depth: Depth) -> bool:
     """Whether the fewest epochs at this depth could fit: a step costs about three forward passes behind the cut."""
     passes = 3 * depth.compute_share * TRAININGS * extractor.backbone.recipe(depth).min_epochs * len(context.split.dev)
-    return passes / extractor.engine.examples_per_second <= TUNING_SHARE * context.settings.budget_seconds
+    return passes / extractor.rate <= TUNING_SHARE * context.settings.budget_seconds
 
 
 def _measure(context: Context, source: ModelSource, rows: Rows) -> _Measured:
@@ -209,7 +210,7 @@ def _measure(context: Context, source: ModelSource, rows: Rows) -> _Measured:
     begin = time.perf_counter()
     try:
         extractor, problem = _open(context, source)
-        predicted = len(context.split.dev) / extractor.engine.examples_per_second
+        predicted = len(context.split.dev) / extractor.rate
         if predicted > EXTRACTION_SHARE * context.settings.budget_seconds and context.settings.model == "auto":
             note = f"features of {len(context.split.dev)} rows would take about {predicted:.0f} s, too long here"
             return _Measured(Candidate(source, None, time.perf_counter() - begin, note))

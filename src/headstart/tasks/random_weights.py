@@ -24,7 +24,7 @@ def random_weight_control(problem: Problem, train: Rows, test: Rows, setup: Cont
     sample = [problem.backbone.encode(e, problem.backbone.views[0]) for e in examples[:CALIBRATION_EXAMPLES]]
     random = problem.backbone.randomised(problem.seed, sample)
     pretrained = setup.extractor
-    other = open_extractor(random, examples[:8], pretrained.folder.parent, Silent(), pretrained.engine.name)
+    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), pretrained.engine.name)
     before = _predict(problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(problem, pretrained, used, len(train), setup, "Pretrained counterpart")
     return Control("same network with random weights, same head", before, after, len(train), test)
