@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-BATCH = 16
+BATCH = 8
 FOLDED_ERROR = 1e-4  # relative; above it batch norm is left where it is
 
 
@@ -20,18 +20,19 @@ def prepare() -> None:
 
 
 def load(folder: str) -> tuple[Any, Any, list[str], Any]:
-    """Model, reader of transformed images, class names, and the module that reads ahead."""
+    """Model, reader of transformed images, class names, and what runs parts side by side."""
     import timm
 
     # sibling files, both as a script and inside the package
-    decode, ahead = (import_module(f"{__package__}.{name}" if __package__ else name) for name in ("decode", "ahead"))
+    names = ("decode", "side_by_side")
+    decode, parallel = (import_module(f"{__package__}.{name}" if __package__ else name) for name in names)
 
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     config = timm.data.resolve_model_data_config(model)
     transform = timm.data.create_transform(**config, is_training=False)
     labels = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["label_names"]
     model = fold_batch_norm(model, config["input_size"])
-    return model, lambda path: transform(decode.read_image(path)), labels, ahead
+    return model, lambda path: transform(decode.read_image(path)), labels, parallel.side_by_side
 
 
 def fold_batch_norm(model: Any, input_size: tuple[int, int, int]) -> Any:
@@ -63,15 +64,17 @@ def predict(loaded: tuple[Any, Any, list[str], Any], inputs: list[str]) -> Itera
     """One {"probabilities": {class: p}} for each image path, in order."""
     import torch
 
-    model, read, labels, ahead = loaded
+    model, read, labels, side_by_side = loaded
     model = model.to(memory_format=torch.channels_last)
-    ready = ahead.read_ahead(read, inputs, 4 * BATCH)
-    for start in range(0, len(inputs), BATCH):
-        images = torch.stack([next(ready) for _ in inputs[start : start + BATCH]])
+
+    def work(paths: list[str]) -> list[list[float]]:
+        images = torch.stack([read(path) for path in paths]).to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            probabilities = model(images.to(memory_format=torch.channels_last)).double().softmax(-1)  # (B, C)
-        for row in probabilities.tolist():
-            yield {"probabilities": dict(zip(labels, row))}
+            probabilities: list[list[float]] = model(images).double().softmax(-1).tolist()  # (B, C)
+        return probabilities
+
+    for rows in side_by_side(work, [inputs[i : i + BATCH] for i in range(0, len(inputs), BATCH)]):
+        yield from ({"probabilities": dict(zip(labels, row))} for row in rows)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 CHUNK = 512  # texts sorted by length together; their answers come out together
-BATCH_TOKENS = 2048  # of a batch, padding included
+BATCH_TOKENS = 1024  # of a batch, padding included
 
 
 def prepare() -> None:
@@ -61,14 +62,21 @@ def _predict_chunk(
     """In batches of similar length, so that little is padded."""
     import torch
 
+    parallel = import_module(f"{__package__}.side_by_side" if __package__ else "side_by_side")  # a sibling file
     tokenizer, logits, labels = loaded
     ids = tokenizer(texts, truncation=True)["input_ids"]
     rows: list[dict[str, Any]] = [{}] * len(texts)
-    for part in _batches([len(i) for i in ids]):
-        tokens = tokenizer.pad({"input_ids": [ids[i] for i in part]}, return_tensors="pt")
+
+    def work(batch: dict[str, Any]) -> list[list[float]]:
         with torch.inference_mode():
-            probabilities = logits(dict(tokens)).double().softmax(-1).tolist()
-        for i, row in zip(part, probabilities):
+            probabilities: list[list[float]] = logits(batch).double().softmax(-1).tolist()
+        return probabilities
+
+    # the longest first, so that at the end no core waits long for another; tokenizers are not for several threads
+    parts = list(_batches([len(i) for i in ids]))[::-1]
+    padded = [dict(tokenizer.pad({"input_ids": [ids[i] for i in part]}, return_tensors="pt")) for part in parts]
+    for part, found in zip(parts, parallel.side_by_side(work, padded)):
+        for i, row in zip(part, found):
             rows[i] = {"probabilities": dict(zip(labels, row))}
     return rows
 
