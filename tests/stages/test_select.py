@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 import tiny
 from headstart.budget import Clock
+from headstart.data.split import Split
 from headstart.errors import ModelError
 from headstart.heads.head import CandidateScore
 from headstart.plan import Plan
 from headstart.settings import Settings
-from headstart.stages.select import _choose, _Measured, candidates
+from headstart.stages.select import _choose, _Measured, _opened, _scoring_rows, candidates
 from headstart.tasks import TASKS
 from headstart.types import Candidate, Dataset, Example, ModelSource, Silent
 
@@ -114,3 +115,35 @@ def test_a_named_folder_is_the_only_candidate(tmp_path: Path) -> None:
     folder = tiny.image_model(tmp_path / "images")
     (found,) = candidates(context_of(model=str(folder), offline=True))
     assert found.folder == folder
+
+
+@pytest.mark.parametrize(
+    ("rates", "budget", "rows"),
+    [
+        ((100.0,), 60, 600),  # at most as many as planned
+        ((20.0, 20.0), 20, 100),  # a tenth of the budget would not reach for more than the fewest
+        ((20.0, 20.0), 300, 300),  # a tenth of the budget at a tenth of a second for both
+        ((), 300, 100),
+    ],
+)
+def test_candidates_are_scored_on_as_many_rows_as_a_tenth_of_the_budget_allows(
+    rates: tuple[float, ...], budget: int, rows: int
+) -> None:
+    context = context_of(budget_seconds=budget)
+    examples = tuple(Example(str(r), "", "ab"[r % 2], str(r), str(r)) for r in range(3000))
+    context.dataset = Dataset("image-classification", "image", Path(), examples, (), ("a", "b"), {}, "f")
+    context.split = Split(np.arange(3000), np.arange(0), np.arange(3000) % 3, "holdout")
+    found = _scoring_rows(context, rates)
+    assert len(found) == pytest.approx(rows, abs=rows * 0.1)
+    assert context.plan.select_rows == rows
+    assert np.mean(found % 2) == pytest.approx(0.5, abs=0.02)
+
+
+def test_once_a_third_of_the_budget_is_spent_no_further_candidate_is_opened(tmp_path: Path) -> None:
+    context = context_of(budget_seconds=60)
+    context.clock = Clock(60, already_spent=25)
+    source = ModelSource("another", tmp_path, "timm", "resnet10t", "image", "MIT", "", "local")
+    late = _opened(context, source, first=False)
+    assert late.extractor is None
+    assert late.candidate.score is None
+    assert "not tried" in late.candidate.note

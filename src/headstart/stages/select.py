@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,9 @@ MAX_STATE_BYTES = 16 << 30
 TUNING_SHARE = 0.7  # of the budget: a depth whose tuning must cost more is not prepared for
 TRAININGS = 2  # three on two thirds of the rows each
 EXTRACTION_SHARE = 0.4  # of the budget: a model whose features cost more than this is not considered
+OPENING_SHARE = 0.3  # of the budget: when it is spent, no further candidate is opened
+SCORING_SHARE = 0.1  # of the budget: what scoring all candidates may cost, which sets the number of rows
+MIN_SCORING_ROWS = 100
 
 
 @dataclass
@@ -51,9 +54,10 @@ def select(context: Context) -> Selected:
         extractor, problem = _open(context, found[0])
         why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
         return Selected(extractor, problem, [Candidate(found[0])], why)
-    rows = _scoring_rows(context)
-    measured = [_measure(context, source, rows) for source in found]
+    measured = [_opened(context, source, number == 0) for number, source in enumerate(found)]
+    rows = _scoring_rows(context, [m.extractor.rate for m in measured if m.extractor is not None])
     for m in measured:
+        _score(context, m, rows)
         c = m.candidate
         context.run.log("candidate", model=c.source.id, score=c.score, model_seconds=c.seconds, note=c.note)
     best, why = _choose(context, [m for m in measured if m.score is not None], rows)
@@ -79,7 +83,8 @@ def _choose(context: Context, usable: list[_Measured], rows: Rows) -> tuple[_Mea
     groups = group_indices(context.dataset)[rows]
     best = min(usable, key=lambda m: m.candidate.score or 0.0)
     told = f"{metric} {best.candidate.score:.3f} with untuned features on {len(rows)} development rows"
-    chosen, why = best, f"lowest of {len(usable)} candidates: {told}"
+    count = f"lowest of {len(usable)} candidates" if len(usable) > 1 else "the only candidate that could be used"
+    chosen, why = best, f"{count}: {told}"
     for other in sorted(usable, key=lambda m: -(m.extractor.rate if m.extractor else 0.0)):
         if other is best:
             break
@@ -126,13 +131,20 @@ def candidates(context: Context) -> list[ModelSource]:
         return [sources.get(fitting_ids[0], context.reporter)]
 
 
-def _scoring_rows(context: Context) -> Rows:
-    """At most plan.select_rows development rows: whole groups, stratified by class."""
+def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
+    """Development rows to score on: whole groups, stratified by class, at most plan.select_rows, fewer for slow models.
+
+    rates: examples per second of each candidate.
+    """
     dev = context.split.dev
-    if len(dev) <= context.plan.select_rows:
+    passes_s = sum(1.0 / rate for rate in rates)  # of one row through all candidates
+    affordable = int(SCORING_SHARE * context.settings.budget_seconds / passes_s) if rates else 0
+    wanted = max(MIN_SCORING_ROWS, min(context.plan.select_rows, affordable))
+    context.plan = context.plan.with_(select_rows=min(wanted, len(dev)))
+    if len(dev) <= wanted:
         return dev
     labels, groups = label_indices(context.dataset)[dev], group_indices(context.dataset)[dev]
-    parts = grouped_folds(labels, groups, -(-len(dev) // context.plan.select_rows), context.settings.seed + 3)
+    parts = grouped_folds(labels, groups, -(-len(dev) // wanted), context.settings.seed + 3)
     return np.asarray(dev[parts == 0])
 
 
@@ -205,24 +217,41 @@ def _may_fit(context: Context, extractor: Extractor, depth: Depth) -> bool:
     return passes / extractor.rate <= TUNING_SHARE * context.settings.budget_seconds
 
 
-def _measure(context: Context, source: ModelSource, rows: Rows) -> _Measured:
-    """Score one candidate; a fault becomes its note and the others go on."""
+def _opened(context: Context, source: ModelSource, first: bool) -> _Measured:
+    """Load one candidate and time its network; what keeps it from being considered becomes its note."""
     begin = time.perf_counter()
+    budget = context.settings.budget_seconds
+    if not first and context.clock.spent() > OPENING_SHARE * budget:
+        return _Measured(Candidate(source, None, 0.0, "not tried: opening the others took its time"))
     try:
         extractor, problem = _open(context, source)
-        predicted = len(context.split.dev) / extractor.rate
-        if predicted > EXTRACTION_SHARE * context.settings.budget_seconds and context.settings.model == "auto":
-            note = f"features of {len(context.split.dev)} rows would take about {predicted:.0f} s, too long here"
-            return _Measured(Candidate(source, None, time.perf_counter() - begin, note))
-        _extract_rows(context, extractor, rows, f"Features of {source.id}")
-        score = context.task.head.candidate_score(problem, rows, context.reporter)
     except HeadstartError as error:
         return _Measured(Candidate(source, None, time.perf_counter() - begin, str(error)))
-    for trial in score.trace:
+    seconds, rows = time.perf_counter() - begin, len(context.split.dev)
+    predicted = rows / extractor.rate
+    if predicted > EXTRACTION_SHARE * budget and context.settings.model == "auto":
+        note = f"features of {rows} rows would take about {predicted:.0f} s, too long here"
+        return _Measured(Candidate(source, None, seconds, note))
+    return _Measured(Candidate(source, None, seconds, ""), extractor, problem)
+
+
+def _score(context: Context, measured: _Measured, rows: Rows) -> None:
+    """Score an opened candidate; a fault becomes its note and the others go on."""
+    extractor, problem, source = measured.extractor, measured.problem, measured.candidate.source
+    if extractor is None or problem is None:
+        return
+    begin = time.perf_counter()
+    try:
+        _extract_rows(context, extractor, rows, f"Features of {source.id}")
+        measured.score = context.task.head.candidate_score(problem, rows, context.reporter)
+    except HeadstartError as error:
+        measured.candidate = replace(measured.candidate, note=str(error))
+        return
+    for trial in measured.score.trace:
         context.run.log("candidate head", model=source.id, **trial)
+    seconds = measured.candidate.seconds + time.perf_counter() - begin
     note = f"{extractor.rate:.0f} {problem.backbone.unit}s a second"
-    candidate = Candidate(source, score.value, time.perf_counter() - begin, note)
-    return _Measured(candidate, extractor, problem, score)
+    measured.candidate = Candidate(source, measured.score.value, seconds, note)
 
 
 def _extract_rows(context: Context, extractor: Extractor, rows: Sequence[int] | Rows, what: str) -> None:
