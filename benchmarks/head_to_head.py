@@ -47,7 +47,7 @@ def main(comparison: Comparison, description: str | None) -> None:
     made = parser(description)
     made.add_argument("--seeds", type=int, default=5, help="number of splits: seeds 0, 1, …")
     made.add_argument("--limit", type=int, help="use that many rows only (for development; marked small)")
-    made.add_argument("--budget", default="5m", help="budget of headstart fit")
+    made.add_argument("--budget", default="10m", help="budget of headstart fit")
     arguments = made.parse_args()
     records = Records(comparison.name, arguments.results, small=arguments.limit is not None)
     records.open(arguments)
