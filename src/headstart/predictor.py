@@ -14,6 +14,7 @@ from headstart.data.checked import UnusableInput
 from headstart.data.modality import MODALITIES
 from headstart.errors import DataError, RunError
 from headstart.run_dir import read_result
+from headstart.stock_process import prediction_of
 from headstart.types import Prediction
 
 BATCH = 64
@@ -57,9 +58,7 @@ class Predictor:
                 found[i] = Prediction(value, error=str(fault))
         rows = self._stock.predict(self._loaded, [inputs[i] for i in usable]) if usable else []
         for i, row in zip(usable, rows):
-            chances: dict[str, float] = row.get("probabilities", {})
-            label = max(chances, key=lambda name: chances[name]) if chances else None
-            found[i] = Prediction(inputs[i], None, label, chances, row.get("text"))
+            found[i] = prediction_of(inputs[i], None, row)
         return [found[i] for i in range(len(inputs))]
 
     def predict(self, inputs: str | Path | Sequence[str | Path]) -> list[str]:

@@ -72,7 +72,7 @@ class StockProcess:
             raise RunError(
                 f"The saved model in {folder} does not run by its stock loader: {last[-500:]}. Report this fault."
             )
-        return [prediction_of(example, row) for example, row in zip(examples, rows)]
+        return [prediction_of(example.id, example.target, row) for example, row in zip(examples, rows)]
 
     def close(self) -> None:
         """End it, whatever it does."""
@@ -102,8 +102,8 @@ class StockProcess:
         yield from range(seen, wanted)
 
 
-def prediction_of(example: Example, row: dict[str, Any]) -> Prediction:
+def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Prediction:
     """A stock loader's row as a prediction."""
     chances: dict[str, float] = row.get("probabilities", {})
     label = max(chances, key=lambda name: chances[name]) if chances else None
-    return Prediction(example.id, example.target, label, chances, row.get("text"))
+    return Prediction(name, target, label, chances, row.get("text"))
