@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headstart.backbones.load import stock_script
 from headstart.errors import MachineError
 from headstart.heads.head import Outputs, Tunable
-from headstart.problem import Problem, Rows
+from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Task
 from headstart.types import Prediction
 
@@ -67,8 +65,7 @@ def save_model(
 
 def golden_rows(rows: Rows) -> Rows:
     """A few rows, spread evenly, whose answers are compared before and after saving."""
-    positions = np.unique(np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows))).astype(int))
-    return np.asarray(rows[positions])
+    return spread_evenly(rows, GOLDEN_ROWS)
 
 
 def own_predictions(problem: Problem, task: Task, outputs: Outputs, rows: Rows, temperature: float) -> list[Prediction]:

@@ -24,7 +24,9 @@ class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
     select_rows: rows that score each candidate. dev_rows: development rows that are used. views: cached variants of an
-    input. rungs: the depths that are tried, in order. control_labels: labels of the random-weight control.
+    input. rungs: the depths that are tried, in order. control_labels: labels of the random-weight control;
+    control_rows: test rows that the control is scored on. decoding: how answers are decoded (beams), 0 where there is
+    nothing to choose.
     """
 
     model: str | None = None
@@ -34,6 +36,8 @@ class Plan:
     views: tuple[str, ...] | None = None
     rungs: tuple[RungPlan, ...] | None = None
     control_labels: int | None = None
+    control_rows: int | None = None
+    decoding: int | None = None
     seed: int = 0
 
     def with_(self, **changes: object) -> Plan:

@@ -19,6 +19,12 @@ from headstart.types import Dataset
 Rows = NDArray[np.int64]
 
 
+def spread_evenly(rows: Rows, limit: int) -> Rows:
+    """At most `limit` of the rows, at even distances."""
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))
+    return np.asarray(rows[positions])
+
+
 @dataclass
 class Problem:
     """Rows everywhere are positions in dataset.examples.

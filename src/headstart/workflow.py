@@ -66,7 +66,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
     with clock.stage("fine-tune"):
         tuned = finetune(context, selected, replaced)
     with clock.stage("evaluate"):
-        evaluated = evaluate(context, selected, tuned)
+        evaluated = evaluate(context, selected, replaced, tuned)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
     result = describe_run(context, selected, tuned, evaluated, published)

@@ -28,7 +28,7 @@ from headstart.types import Example, ModelSource
 
 DECODER = "decoder"  # the cut between encoder and decoder
 RECIPES = {
-    "block": Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4),
+    "block": Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4, min_epochs=1),
     "all": Recipe(learning_rate=1e-5, head_learning_rate=1e-5, batch_size=8, max_epochs=6, min_epochs=1),
     "lora": Recipe(learning_rate=1e-4, head_learning_rate=1e-4, batch_size=8, max_epochs=6, min_epochs=1),
 }
@@ -78,7 +78,7 @@ class WhisperBackbone:
     def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
         self.source = source
         self.model = model.eval()
-        # where a checkpoint leaves it open, the stock pipeline takes five beams, at five times the cost
+        # where a checkpoint leaves it open, the stock pipeline takes five beams; what ships is chosen at the end
         self.model.generation_config.num_beams = 1
         # half of the positions, as the original Whisper does: an untuned decoder may repeat itself until it is stopped
         self.model.generation_config.max_length = int(model.config.max_target_positions) // 2
@@ -87,6 +87,15 @@ class WhisperBackbone:
         self.sample_rate_hz = int(self.extractor.sampling_rate)
         described = json.dumps(self.extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}".encode()).hexdigest()
+
+    @property
+    def num_beams(self) -> int:
+        """How many continuations are followed in decoding, here and in the saved model."""
+        return int(self.model.generation_config.num_beams)
+
+    @num_beams.setter
+    def num_beams(self, count: int) -> None:
+        self.model.generation_config.num_beams = count
 
     def encode(self, example: Example, view: str) -> Item:
         del view
@@ -142,7 +151,7 @@ class WhisperBackbone:
         return int(self.model.config.max_target_positions) - 1
 
     def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
-        """Greedy transcripts, as the stock pipeline decodes.
+        """Transcripts, as the stock pipeline decodes with that many beams.
 
         inputs: encoder states (B, 1500, D), or what `network`, a suffix of this backbone, takes.
         """

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
+from headstart.heads.head import (
+    BaseFit,
+    CandidateScore,
+    Decoding,
+    DecodingLimits,
+    Difference,
+    Outputs,
+    Tunable,
+    tuned_weights,
+)
 from headstart.heads.linear import LinearFit, LinearHead, fit_linear_head, refit_linear_head
 from headstart.metrics.calibration import fold_temperature, softmax
 from headstart.problem import Problem, Rows
@@ -121,6 +130,20 @@ class ClassHead:
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         return fold_temperature(outputs.astype(np.float64), problem.labels[rows])
+
+    def choose_decoding(
+        self,
+        problem: Problem,
+        module: Tunable | None,
+        outputs: Outputs,
+        rows: Rows,
+        limits: DecodingLimits,
+        planned: int | None,
+        reporter: Reporter,
+    ) -> Decoding:
+        """Classes are not decoded."""
+        del problem, module, outputs, rows, limits, planned, reporter
+        return Decoding()
 
     def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
         return outputs / temperature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +55,22 @@ class Difference:
     sentence: str
 
 
+@dataclass(frozen=True)
+class DecodingLimits:
+    """trial_s: seconds for trying another decoding. row_s: seconds that the answer to one row may take."""
+
+    trial_s: float
+    row_s: float
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """choice: number of beams, 0 where answers are not decoded. facts: what it was chosen by."""
+
+    choice: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
 class Tunable(nn.Module):
     """What a rung trains: a network behind a cut with a head on it.
 
@@ -102,6 +118,21 @@ class Head(Protocol):
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         """One temperature by development log-loss; 1 where there are no probabilities."""
+
+    def choose_decoding(
+        self,
+        problem: Problem,
+        module: Tunable | None,
+        outputs: Outputs,
+        rows: Rows,
+        limits: DecodingLimits,
+        planned: int | None,
+        reporter: Reporter,
+    ) -> Decoding:
+        """Settle how the network that ships (None: untouched) decodes, by held-out rows and their greedy outputs.
+
+        planned: the choice of an earlier run, taken over.
+        """
 
     def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
         """Outputs with the temperature applied."""

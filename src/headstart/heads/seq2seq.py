@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,34 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
+from headstart.heads.head import (
+    BaseFit,
+    CandidateScore,
+    Decoding,
+    DecodingLimits,
+    Difference,
+    Outputs,
+    Tunable,
+    tuned_weights,
+)
 from headstart.metrics.speech import row_errors
-from headstart.problem import Problem, Rows
+from headstart.problem import Problem, Rows, spread_evenly
 from headstart.types import Prediction, Reporter
 
 IGNORED_LABEL = -100
 GENERATE_BATCH = 16
+BEAMS = 5  # as transformers' pipeline takes where a checkpoint leaves it open
+BEAM_ROWS = 96  # held-out rows at most that both are tried on
+MIN_BEAM_ROWS = 16
 
 
 class Generator(Protocol):
-    """What an encoder-decoder backbone adds to the common contract."""
+    """What an encoder-decoder backbone adds to the common contract.
+
+    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy.
+    """
+
+    num_beams: int
 
     def token_ids(self, text: str) -> list[int]:
         """Target tokens with the decoder's prompt and end token."""
@@ -46,7 +64,7 @@ class _Transcriber(Tunable):
 
 @dataclass(frozen=True)
 class Seq2SeqHead:
-    """Teacher forcing for training, greedy generation for scoring, word error rate for decisions."""
+    """Teacher forcing for training; word error rate of greedy answers decides on depth, beams are chosen at the end."""
 
     decision_metric: str = "wer"
 
@@ -69,7 +87,8 @@ class Seq2SeqHead:
 
     def base_outputs(self, problem: Problem, base: None, rows: Rows, reporter: Reporter) -> Outputs:
         del base
-        known: dict[int, str] = problem.memo.setdefault("untouched", {})
+        beams = cast(Generator, problem.backbone).num_beams
+        known: dict[int, str] = problem.memo.setdefault(f"untouched, {beams} beams", {})
         missing = np.array([r for r in rows if int(r) not in known], dtype=np.int64)
         if len(missing):
             known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
@@ -135,6 +154,45 @@ class Seq2SeqHead:
             for position, text in zip(part, backbone.generate(inputs, network)):
                 texts[position] = text
         return texts
+
+    def choose_decoding(
+        self,
+        problem: Problem,
+        module: Tunable | None,
+        outputs: Outputs,
+        rows: Rows,
+        limits: DecodingLimits,
+        planned: int | None,
+        reporter: Reporter,
+    ) -> Decoding:
+        """Beams where they make fewer word errors than one on held-out rows and their time can be afforded."""
+        backbone = cast(Generator, problem.backbone)
+        if planned:
+            backbone.num_beams = planned
+            return Decoding(planned)
+        greedy = dict(zip(rows.tolist(), outputs))
+        tried: list[int] = []
+        texts: list[str] = []
+        backbone.num_beams = BEAMS
+        begin = time.perf_counter()
+        for start in range(0, min(len(rows), BEAM_ROWS), GENERATE_BATCH):
+            # what the batches so far took, once more
+            if (time.perf_counter() - begin) * (1 + GENERATE_BATCH / max(1, len(tried))) > limits.trial_s:
+                break
+            part = spread_evenly(rows, BEAM_ROWS)[start : start + GENERATE_BATCH]
+            texts += self._generate(problem, module, part, reporter, f"{BEAMS} beams")
+            tried += part.tolist()
+        row_s = (time.perf_counter() - begin) / max(1, len(tried))
+        used = np.array(tried, dtype=np.int64)
+        one, several = (
+            int(self.row_scores(problem, np.array(made, dtype=object), used)[0].sum())
+            for made in ([greedy[r] for r in tried], texts)
+        )
+        better = len(tried) >= MIN_BEAM_ROWS and several < one and row_s <= limits.row_s
+        backbone.num_beams = BEAMS if better else 1
+        facts = {"rows": len(tried), "errors_greedy": one, "errors_beams": several, "seconds_per_row": row_s,
+                 "seconds_allowed": limits.row_s}  # fmt: skip
+        return Decoding(backbone.num_beams, facts)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         del problem, outputs, rows

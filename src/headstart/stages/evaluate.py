@@ -14,16 +14,20 @@ from headstart.artifact import (
     save_model,
 )
 from headstart.errors import HeadstartError, RunError
+from headstart.heads.head import DecodingLimits
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows
-from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
+from headstart.stages.context import Context
+from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
+from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.stock_process import StockProcess
-from headstart.tasks.task import Control, ControlSetup, Scores
+from headstart.tasks.task import ControlSetup, Scores
 from headstart.types import Interval, Prediction, Silent
 
-MIN_CONTROL_LABELS = 50
+SAVING_S = 20.0  # saving, checking the saved model, report
+DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
 
 
 @dataclass
@@ -41,13 +45,14 @@ class Evaluated:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-def evaluate(context: Context, selected: Selected, tuned: Tuned) -> Evaluated:
+def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> Evaluated:
     """Save, run the saved model by its stock loader, score, compare with baselines.
 
     Raises RunError where the saved model answers differently from the one that was tuned.
     """
     head, problem, rung = context.task.head, selected.problem, tuned.chosen
     temperature = head.calibrate(problem, rung.outputs, rung.rows)
+    _choose_decoding(context, selected, replaced, tuned)
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
@@ -69,8 +74,25 @@ def evaluate(context: Context, selected: Selected, tuned: Tuned) -> Evaluated:
         )
     scores = context.task.score(predictions, groups[rows], context.rng(4))
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
-    found.evidence = _evidence(context, selected, tuned, found, rows)
+    found.evidence = _evidence(context, selected, replaced, tuned, found, rows)
     return found
+
+
+def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> None:
+    """Let the head settle on held-out rows how answers are decoded, where there is a choice and time for it."""
+    n_test = max(1, len(context.split.test))
+    control = control_size(context, selected, replaced, n_test) if tuned.module is not None else None
+    encoding_s = n_test / selected.extractor.stock_rate
+    spare = context.clock.left() - SAVING_S - encoding_s - (control.seconds if control else 0.0)
+    trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
+    limits = DecodingLimits(trial_s, (spare - trial_s) / n_test)
+    planned, rung = context.plan.decoding, tuned.chosen
+    decoding = context.task.head.choose_decoding(
+        selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter
+    )
+    context.plan = context.plan.with_(decoding=decoding.choice)
+    if decoding.facts:
+        context.run.log("decoding", choice=decoding.choice, **decoding.facts)
 
 
 def _stock_process(context: Context, saved: Saved) -> StockProcess:
@@ -108,13 +130,15 @@ def _check_golden(
     return found.sentence
 
 
-def _evidence(context: Context, selected: Selected, tuned: Tuned, found: Evaluated, rows: Rows) -> dict[str, Any]:
+def _evidence(
+    context: Context, selected: Selected, replaced: Replaced, tuned: Tuned, found: Evaluated, rows: Rows
+) -> dict[str, Any]:
     """Naive baseline and control, each with the paired gain of ours over it."""
     evidence: dict[str, Any] = {"naive": None, "control": None, "verdict": None, "sentence": ""}
     train, test = (context.split.dev, rows) if found.split == "test" else _first_fold(context)
     try:
         evidence["naive"] = _naive(context, found, rows)
-        evidence["control"] = _control(context, selected, tuned, found, train, test)
+        evidence["control"] = _control(context, selected, replaced, tuned, found, train, test)
     except KeyboardInterrupt:
         context.warnings.append("Interrupted during the controls; they are incomplete.")
     except HeadstartError as error:
@@ -154,45 +178,46 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
 
 
 def _control(
-    context: Context, selected: Selected, tuned: Tuned, found: Evaluated, train: Rows, test: Rows
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    tuned: Tuned,
+    found: Evaluated,
+    train: Rows,
+    test: Rows,
 ) -> dict[str, Any] | None:
-    labels = context.plan.control_labels
-    if labels is None:
-        labels = _affordable_labels(context, selected, len(test))
-        context.plan = context.plan.with_(control_labels=labels)
-    if labels == 0:
+    if context.task.control_is_untuned and tuned.module is None:
+        return _control_is_shipped(context, found, test)
+    size = control_size(context, selected, replaced, len(test))
+    context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0)
+    if size is None:
         context.warnings.append("The control did not fit the budget.")
         return None
-    setup = ControlSetup(selected.extractor, labels, context.task.control_test_rows, context.reporter)
+    setup = ControlSetup(selected.extractor, size.labels, size.rows, context.reporter)
     control = context.task.control(selected.problem, train, test, setup)
     groups = selected_groups(context, control.rows)
     theirs = context.task.score(control.predictions, groups, context.rng(6))
-    ours = (
-        context.task.score(control.transfer, groups, context.rng(6)) if control.transfer is not None else found.scores
-    )
+    shipped = {int(r): p for r, p in zip(test, found.predictions)}
+    ours = context.task.score(control.transfer or [shipped[int(r)] for r in control.rows], groups, context.rng(6))
     return {
         "name": control.name,
         "metrics": _as_json(theirs),
         "transfer_metrics": _as_json(ours) if control.transfer is not None else None,
         "labels": control.labels or None,
         "gain": gain(context, ours, theirs, groups).to_json(),
-        **_untouched_is_shipped(control, tuned),
     }
 
 
-def _untouched_is_shipped(control: Control, tuned: Tuned) -> dict[str, Any]:
-    return {"shipped": True} if control.transfer is None and tuned.module is None else {}
-
-
-def _affordable_labels(context: Context, selected: Selected, n_test: int) -> int:
-    """Labels whose features fit the controls' share of the budget, beside those of the test rows."""
-    per_label, per_test = context.task.control_passes
-    if per_label == 0:
-        return CONTROL_LABELS
-    seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
-    passes = int(seconds * selected.extractor.rate) - per_test * min(n_test, context.task.control_test_rows)
-    labels = min(CONTROL_LABELS, len(context.split.dev), passes // per_label)
-    return labels if labels >= MIN_CONTROL_LABELS else 0
+def _control_is_shipped(context: Context, found: Evaluated, test: Rows) -> dict[str, Any]:
+    """The untuned model is what ships, and its answers are there."""
+    return {
+        "name": f"{context.task.untuned} model",
+        "metrics": _as_json(found.scores),
+        "transfer_metrics": None,
+        "labels": None,
+        "gain": gain(context, found.scores, found.scores, selected_groups(context, test)).to_json(),
+        "shipped": True,
+    }
 
 
 def selected_groups(context: Context, rows: Rows) -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
 from headstart.plan import RungPlan
-from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
+from headstart.stages.context import Context
+from headstart.stages.control_plan import control_size
 from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
 from headstart.training.loop import StepLoss, Watch, train
@@ -119,14 +120,10 @@ def final_epochs(epochs: int) -> int:
 
 def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
-    rate = selected.extractor.rate
     test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
     stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
-    per_label, per_test = context.task.control_passes
-    labels = context.plan.control_labels or min(CONTROL_LABELS, len(context.split.dev))
-    passes = per_label * labels + per_test * min(test, context.task.control_test_rows)
-    controls = min(passes / rate, CONTROL_SHARE * context.clock.budget_seconds) + test * replaced.seconds_per_output
-    return 15.0 + stock + controls + replaced.rung.seconds * 0.2
+    control = control_size(context, selected, replaced, test)
+    return 15.0 + stock + (control.seconds if control else 0.0) + replaced.rung.seconds * 0.2
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from headstart.features import extract, features_of
 from headstart.heads.seq2seq import Seq2SeqHead
-from headstart.problem import Problem, Rows
+from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Control, ControlSetup, Task
 from headstart.tasks.transcript_scores import score_transcripts
 
 
 def untouched_control(problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
-    """The pretrained model as it came, on the test rows."""
+    """The pretrained model as it came, on test rows spread evenly."""
     del train
+    test = spread_evenly(test, setup.max_test)
     views = problem.backbone.views[:1]
     examples = [problem.dataset.examples[r] for r in test]
     extract(setup.extractor, examples, views, setup.reporter, "Untouched model: encoding")

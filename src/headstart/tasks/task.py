@@ -46,7 +46,7 @@ class Control:
     """Predictions of what transfer is compared with, on the same rows and with the same number of labels.
 
     rows: the test rows used. transfer: predictions of the pretrained counterpart where it differs from the shipped
-    model, else None.
+    model, else None, and the shipped model's own are compared.
     """
 
     name: str
@@ -71,7 +71,8 @@ class Task:
     (false where every fold repeats a costly training).
     decision_folds: how many folds of development data decide on depth; None for all of them.
     naive: a baseline without any pretrained model, or None. control: what pretraining is measured against;
-    control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many.
+    control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many of
+    these, and fewer where the budget is short.
     """
 
     name: str
@@ -90,3 +91,8 @@ class Task:
     control: ControlFunction
     control_passes: tuple[int, int]
     control_test_rows: int
+
+    @property
+    def control_is_untuned(self) -> bool:
+        """Whether the control is the untuned rung itself: it learns from no label."""
+        return self.control_passes[0] == 0

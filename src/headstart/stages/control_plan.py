@@ -1,0 +1,40 @@
+"""How large the control may be: its labels and test rows, from measured rates and its share of the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
+from headstart.stages.replace_head import Replaced
+from headstart.stages.select import Selected
+
+MIN_LABELS = 50
+MIN_ROWS = 20
+ROWS_SHARE = 0.5  # of the control's seconds at most for its test rows, where it also needs labels
+
+
+@dataclass(frozen=True)
+class ControlSize:
+    """labels: that the control learns from (0 where it learns nothing). rows: test rows. seconds: predicted."""
+
+    labels: int
+    rows: int
+    seconds: float
+
+
+def control_size(context: Context, selected: Selected, replaced: Replaced, n_test: int) -> ControlSize | None:
+    """What fits the controls' share of the budget, or what the plan says; None where that is too little to tell."""
+    task, plan, rate = context.task, context.plan, selected.extractor.rate
+    per_label, per_test = task.control_passes
+    seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
+    row_s = per_test / rate + replaced.seconds_per_output
+    rows = min(n_test, task.control_test_rows, max(0, int((ROWS_SHARE if per_label else 1.0) * seconds / row_s)))
+    labels = 0
+    if per_label:
+        affordable = int((seconds - rows * row_s) * rate / per_label)
+        labels = min(CONTROL_LABELS, len(context.split.dev), max(0, affordable))
+    if plan.control_rows is not None and plan.control_labels is not None:
+        rows, labels = plan.control_rows, plan.control_labels
+    if rows < min(MIN_ROWS, n_test) or (per_label and labels < min(MIN_LABELS, len(context.split.dev))):
+        return None
+    return ControlSize(labels, rows, rows * row_s + labels * per_label / rate)

@@ -1,0 +1,93 @@
+"""The head of text targets: beams only where held-out rows say so and their time can be afforded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from headstart.heads.head import DecodingLimits
+from headstart.heads.seq2seq import BEAM_ROWS, BEAMS, Seq2SeqHead
+from headstart.problem import Problem
+from headstart.types import Dataset, Example, Silent
+
+ROWS = np.arange(40)
+AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0)
+
+
+class _Features:
+    cuts = ("decoder",)
+
+
+class _Backbone:
+    """Answers "right" with beams and `greedy` without; inputs are row numbers."""
+
+    def __init__(self, greedy: str, beamed: str) -> None:
+        self.num_beams = 1
+        self.answers = {1: greedy, BEAMS: beamed}
+        self.asked: list[int] = []
+
+    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
+        self.asked += [self.num_beams] * len(inputs)
+        return [self.answers[self.num_beams]] * len(inputs)
+
+
+def _problem(backbone: _Backbone) -> Problem:
+    examples = tuple(Example(str(r), str(r), "right", str(r), str(r)) for r in ROWS)
+    dataset = Dataset("speech-recognition", "audio", Path(), examples, (), (), {}, "")
+
+    class _Rows(Problem):
+        def inputs(self, rows: Any, cut: Any, views: Any = None) -> tuple[torch.Tensor, ...]:
+            return (torch.as_tensor(rows),)
+
+    zeros = np.zeros(len(ROWS), dtype=np.int64)
+    return _Rows(dataset, cast(Any, backbone), cast(Any, _Features()), zeros, ROWS, 0)
+
+
+def _choose(greedy: str, beamed: str, limits: DecodingLimits, planned: int | None = None) -> tuple[int, _Backbone]:
+    backbone = _Backbone(greedy, beamed)
+    outputs = np.array([greedy] * len(ROWS), dtype=object)
+    choice = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, limits, planned, Silent()).choice
+    assert backbone.num_beams == choice
+    return choice, backbone
+
+
+def test_beams_that_make_fewer_errors_are_taken() -> None:
+    choice, backbone = _choose("wrong", "right", AMPLE)
+    assert choice == BEAMS
+    assert backbone.asked == [BEAMS] * min(len(ROWS), BEAM_ROWS)
+
+
+@pytest.mark.parametrize("beamed", ["wrong", "quite wrong"])
+def test_beams_that_gain_nothing_are_not(beamed: str) -> None:
+    assert _choose("wrong", beamed, AMPLE)[0] == 1
+
+
+def test_beams_that_would_take_too_long_are_not_taken() -> None:
+    assert _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=0.0))[0] == 1
+
+
+def test_without_time_for_a_trial_nothing_is_decoded() -> None:
+    choice, backbone = _choose("wrong", "right", DecodingLimits(trial_s=0.0, row_s=60.0))
+    assert choice == 1
+    assert not backbone.asked
+
+
+def test_a_plan_is_followed_without_a_trial() -> None:
+    choice, backbone = _choose("wrong", "right", AMPLE, planned=BEAMS)
+    assert choice == BEAMS
+    assert not backbone.asked
+
+
+def test_the_untouched_answers_are_remembered_for_each_number_of_beams() -> None:
+    backbone = _Backbone("one", "several")
+    problem, head = _problem(backbone), Seq2SeqHead()
+    assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"one"}
+    backbone.num_beams = BEAMS
+    assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"several"}
+    assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"several"}
+    assert len(backbone.asked) == 6
