@@ -65,9 +65,13 @@ class DecodingLimits:
 
 @dataclass(frozen=True)
 class Decoding:
-    """choice: number of beams, 0 where answers are not decoded. facts: what it was chosen by."""
+    """choice: number of beams, 0 where answers are not decoded. facts: what it was chosen by.
+
+    row_s: seconds of an answer with what was tried, None where nothing was.
+    """
 
     choice: int = 0
+    row_s: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 

@@ -192,7 +192,7 @@ class Seq2SeqHead:
         backbone.num_beams = BEAMS if better else 1
         facts = {"rows": len(tried), "errors_greedy": one, "errors_beams": several, "seconds_per_row": row_s,
                  "seconds_allowed": limits.row_s}  # fmt: skip
-        return Decoding(backbone.num_beams, facts)
+        return Decoding(backbone.num_beams, row_s if better else None, facts)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         del problem, outputs, rows

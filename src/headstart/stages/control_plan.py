@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
-from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 
 MIN_LABELS = 50
@@ -22,12 +21,15 @@ class ControlSize:
     seconds: float
 
 
-def control_size(context: Context, selected: Selected, replaced: Replaced, n_test: int) -> ControlSize | None:
-    """What fits the controls' share of the budget, or what the plan says; None where that is too little to tell."""
+def control_size(context: Context, selected: Selected, output_s: float, n_test: int) -> ControlSize | None:
+    """What fits the controls' share of the budget, or what the plan says; None where that is too little to tell.
+
+    output_s: seconds from a row's cached state to its answer. n_test: test rows there are.
+    """
     task, plan, rate = context.task, context.plan, selected.extractor.rate
     per_label, per_test = task.control_passes
     seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
-    row_s = per_test / rate + replaced.seconds_per_output
+    row_s = per_test / rate + output_s
     rows = min(n_test, task.control_test_rows, max(0, int((ROWS_SHARE if per_label else 1.0) * seconds / row_s)))
     labels = 0
     if per_label:

@@ -52,7 +52,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     """
     head, problem, rung = context.task.head, selected.problem, tuned.chosen
     temperature = head.calibrate(problem, rung.outputs, rung.rows)
-    _choose_decoding(context, selected, replaced, tuned)
+    output_s = _choose_decoding(context, selected, replaced, tuned)
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
@@ -74,14 +74,18 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
         )
     scores = context.task.score(predictions, groups[rows], context.rng(4))
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
-    found.evidence = _evidence(context, selected, replaced, tuned, found, rows)
+    found.evidence = _evidence(context, selected, tuned, found, rows, output_s)
     return found
 
 
-def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> None:
-    """Let the head settle on held-out rows how answers are decoded, where there is a choice and time for it."""
+def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:
+    """Let the head settle on held-out rows how answers are decoded, where there is a choice and time for it.
+
+    Returns the seconds that an answer then takes.
+    """
     n_test = max(1, len(context.split.test))
-    control = control_size(context, selected, replaced, n_test) if tuned.module is not None else None
+    free = context.task.control_is_untuned and tuned.module is None
+    control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
     encoding_s = n_test / selected.extractor.stock_rate
     spare = context.clock.left() - SAVING_S - encoding_s - (control.seconds if control else 0.0)
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
@@ -93,6 +97,7 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     context.plan = context.plan.with_(decoding=decoding.choice)
     if decoding.facts:
         context.run.log("decoding", choice=decoding.choice, **decoding.facts)
+    return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s
 
 
 def _stock_process(context: Context, saved: Saved) -> StockProcess:
@@ -131,19 +136,19 @@ def _check_golden(
 
 
 def _evidence(
-    context: Context, selected: Selected, replaced: Replaced, tuned: Tuned, found: Evaluated, rows: Rows
+    context: Context, selected: Selected, tuned: Tuned, found: Evaluated, rows: Rows, output_s: float
 ) -> dict[str, Any]:
     """Naive baseline and control, each with the paired gain of ours over it."""
     evidence: dict[str, Any] = {"naive": None, "control": None, "verdict": None, "sentence": ""}
     train, test = (context.split.dev, rows) if found.split == "test" else _first_fold(context)
     try:
         evidence["naive"] = _naive(context, found, rows)
-        evidence["control"] = _control(context, selected, replaced, tuned, found, train, test)
+        evidence["control"] = _control(context, selected, tuned, found, train, test, output_s)
     except KeyboardInterrupt:
         context.warnings.append("Interrupted during the controls; they are incomplete.")
     except HeadstartError as error:
         context.warnings.append(f"A control could not be run: {error}")
-    _verdict(context, evidence)
+    _verdict(context, evidence, tuned.why)
     return evidence
 
 
@@ -180,15 +185,15 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
 def _control(
     context: Context,
     selected: Selected,
-    replaced: Replaced,
     tuned: Tuned,
     found: Evaluated,
     train: Rows,
     test: Rows,
+    output_s: float,
 ) -> dict[str, Any] | None:
     if context.task.control_is_untuned and tuned.module is None:
         return _control_is_shipped(context, found, test)
-    size = control_size(context, selected, replaced, len(test))
+    size = control_size(context, selected, output_s, len(test))
     context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0)
     if size is None:
         context.warnings.append("The control did not fit the budget.")
@@ -236,8 +241,11 @@ def _as_json(scores: Scores) -> dict[str, Any]:
     return {name: value.to_json() for name, value in scores.metrics.items()}
 
 
-def _verdict(context: Context, evidence: dict[str, Any]) -> None:
-    """helped, no difference or hurt, by the control where there is one, else by the naive baseline."""
+def _verdict(context: Context, evidence: dict[str, Any], why: str) -> None:
+    """helped, no difference or hurt, by the control where there is one, else by the naive baseline.
+
+    why: the depth that ships was chosen.
+    """
     compared = evidence["control"] or evidence["naive"]
     if compared is None:
         return
@@ -246,7 +254,7 @@ def _verdict(context: Context, evidence: dict[str, Any]) -> None:
     unit = context.task.headline_unit
     if compared.get("shipped"):
         evidence["verdict"] = "no difference"
-        evidence["sentence"] = "The untouched model is shipped: tuning did not pay on this data."
+        evidence["sentence"] = f"The {compared['name']} ships: {why}."
         return
     verdict = "helped" if low > 0 else "hurt" if high < 0 else "no difference"
     words = {"helped": "Transfer helped", "hurt": "Transfer hurt", "no difference": "No clear difference"}[verdict]

@@ -122,7 +122,7 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
     test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
     stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
-    control = control_size(context, selected, replaced, test)
+    control = control_size(context, selected, replaced.seconds_per_output, test)
     return 15.0 + stock + (control.seconds if control else 0.0) + replaced.rung.seconds * 0.2
 
 
