@@ -47,8 +47,8 @@ def test_views_are_mirrors(backbone: TimmBackbone, example: Example) -> None:
         "vflip": plain[:, ::-1],
         "hvflip": plain[:, ::-1, ::-1],
     }
-    assert tuple(mirrors) == backbone.views
-    for view in backbone.views:  # resizing and cropping may shift by half a pixel
+    assert tuple(mirrors) == backbone.views[: len(mirrors)]
+    for view in mirrors:  # resizing and cropping may shift by half a pixel
         encoded = backbone.encode(example, view)["image"]
         distances = {name: float(np.abs(encoded - mirror).mean()) for name, mirror in mirrors.items()}
         assert min(distances, key=lambda name: distances[name]) == view

@@ -103,17 +103,36 @@ def test_the_development_loss_is_measured_after_each_epoch() -> None:
     assert trained.best_epoch == 3
 
 
-def test_two_epochs_without_a_new_lowest_end_it_with_the_weights_of_the_lowest() -> None:
+def test_the_weights_that_count_are_an_average_of_the_last_steps() -> None:
+    raw: list[dict[str, torch.Tensor]] = [weights(_Net())]
+    net = _Net()
+
+    def step(module: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+        if len(raw) > 1 or any(not torch.equal(v, raw[0][n]) for n, v in weights(module).items()):
+            raw.append(weights(module))  # as they are before this step, so after the one before
+        return squared(module, rows, rng)
+
+    trained = train(net, ROWS, step, RECIPE, 4, 0)  # 20 steps: the average reaches back two
+    expected = raw[0]
+    for entry in raw[1:]:
+        expected = {name: 0.5 * (expected[name] + entry[name]) for name in expected}
+    # the last step's weights are not seen; its rate is near zero
+    for name, value in weights(trained.module).items():
+        assert torch.allclose(value, 0.5 * (expected[name] + raw[-1][name]), atol=1e-3), name
+        assert not torch.allclose(value, raw[0][name], atol=1e-3), name
+
+
+def test_half_a_schedule_without_a_new_lowest_ends_it_with_the_weights_of_the_lowest() -> None:
     seen: list[dict[str, torch.Tensor]] = []
-    losses = iter([0.5, 0.3, 0.4, 0.35, 0.1])
+    losses = iter([0.5, 0.3, 0.4, 0.35, 0.31, 0.1])
 
     def evaluate(module: nn.Module) -> float:
         seen.append(weights(module))
         return next(losses)
 
-    trained = train(_Net(), ROWS, squared, RECIPE, 5, 0, watch=Watch(evaluate))
-    assert [entry["dev_loss"] for entry in trained.curve] == [0.5, 0.3, 0.4, 0.35]
-    assert (trained.best_epoch, trained.stopped) == (2, "")
+    trained = train(_Net(), ROWS, squared, RECIPE, 6, 0, watch=Watch(evaluate))
+    assert [entry["dev_loss"] for entry in trained.curve] == [0.5, 0.3, 0.4, 0.35, 0.31]
+    assert (trained.best_epoch, trained.stopped, trained.ended_early) == (2, "", True)
     kept = weights(trained.module)
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
     assert not any(torch.equal(kept[name], seen[3][name]) for name in kept)

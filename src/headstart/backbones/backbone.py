@@ -63,7 +63,7 @@ class Recipe:
 
     layer_decay: each unit further from the head learns at this share of the next one's rate.
     pull_to_start: L2-SP as decoupled decay: share of the way back to the start that weights behind the cut are drawn
-    at each step, times the schedule's rate.
+    at each step, times the schedule's rate. label_smoothing: share of each target spread over all classes.
     """
 
     learning_rate: float
@@ -75,6 +75,7 @@ class Recipe:
     warmup_share: float = 0.1
     layer_decay: float = 1.0
     pull_to_start: float = 0.0
+    label_smoothing: float = 0.0
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""

@@ -27,16 +27,23 @@ from headstart.backbones.graph_cut import Cut, CutGraph
 from headstart.backbones.places import depths_of, tapped, uncut
 from headstart.backbones.weights import weights_digest
 from headstart.data import image
+from headstart.data.augment import augmented
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
 
 _RECIPE = Recipe(
-    learning_rate=5e-4, head_learning_rate=1e-4, batch_size=32, max_epochs=10, min_epochs=5, weight_decay=0.02
+    learning_rate=5e-4,
+    head_learning_rate=1e-4,
+    batch_size=32,
+    max_epochs=10,
+    min_epochs=5,
+    weight_decay=0.02,
+    label_smoothing=0.1,
 )
 RECIPES = {
     "block": _RECIPE,
-    "third": replace(_RECIPE, learning_rate=3e-4, layer_decay=0.8, max_epochs=12),
+    "third": replace(_RECIPE, learning_rate=6e-4, layer_decay=0.8, max_epochs=12),
     "all": replace(_RECIPE, learning_rate=2e-4, layer_decay=0.8, max_epochs=20),
     "lora": replace(_RECIPE, learning_rate=5e-4, max_epochs=20),
 }
@@ -48,7 +55,7 @@ class TimmBackbone:
 
     features = ("native",)
     allow_l2 = {"native": False}  # noqa: RUF012
-    views = ("plain", "hflip", "vflip", "hvflip")
+    views = ("plain", "hflip", "vflip", "hvflip", "crop1", "crop2", "crop3", "crop4")
     unit = "image"
     batch_budget = 8
 
@@ -66,13 +73,7 @@ class TimmBackbone:
         ).hexdigest()
 
     def encode(self, example: Example, view: str) -> Item:
-        from PIL import ImageOps
-
-        picture = image.load(example.input)
-        if view in ("hflip", "hvflip"):
-            picture = ImageOps.mirror(picture)
-        if view in ("vflip", "hvflip"):
-            picture = ImageOps.flip(picture)
+        picture = augmented(image.load(example.input), view, example.digest)
         return {"image": self.transform(picture).numpy()}  # (3, H, W)
 
     def length(self, item: Item) -> int:

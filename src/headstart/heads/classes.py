@@ -24,7 +24,7 @@ from headstart.heads.head import (
     tuned_weights,
 )
 from headstart.heads.linear import LinearFit, LinearHead, fit_linear_head, refit_linear_head
-from headstart.metrics.calibration import fold_temperature, softmax
+from headstart.metrics.calibration import fold_temperature, logits_log_loss, softmax
 from headstart.problem import Problem, Rows
 from headstart.transferability import h_score, log_me
 from headstart.types import Prediction, Reporter
@@ -103,15 +103,20 @@ class ClassHead:
     def build(self, problem: Problem, base: LinearHead, depth: Depth) -> Tunable:
         return _Classifier(depth.cut, problem.backbone.suffix(depth.cut), base)
 
-    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+    def step_loss(
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+    ) -> torch.Tensor:
         """Cross-entropy, each row in a view drawn at random."""
         views = [problem.features.views[i] for i in rng.integers(len(problem.features.views), size=len(rows))]
         target = torch.from_numpy(problem.labels[rows])
-        return nn.functional.cross_entropy(module(*problem.inputs(rows, module.cut, views)), target)
+        logits = module(*problem.inputs(rows, module.cut, views))
+        return nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
-        logits = self._logits(problem, module, rows)
-        return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(problem.labels[rows])))
+        logits = self._logits(problem, module, rows).astype(np.float64)
+        labels = problem.labels[rows]
+        # what ships has its temperature set: confidence alone is no reason to stop
+        return logits_log_loss(logits / fold_temperature(logits, labels), labels)
 
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         del reporter

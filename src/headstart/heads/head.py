@@ -111,7 +111,9 @@ class Head(Protocol):
     def build(self, problem: Problem, base: Any, depth: Depth) -> Tunable:
         """What this depth trains, starting exactly from the base."""
 
-    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+    def step_loss(
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+    ) -> torch.Tensor:
         """Training loss of one batch."""
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:

@@ -98,12 +98,16 @@ class Seq2SeqHead:
         del base
         return _Transcriber(depth.cut, problem.backbone.suffix(depth.cut))
 
-    def step_loss(self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator) -> torch.Tensor:
+    def step_loss(
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+    ) -> torch.Tensor:
         del rng
         inputs, labels = self._teacher_forcing(problem, rows)
         state = problem.inputs(rows, module.cut)
         logits = module(*state, inputs)  # (B, T, V)
-        return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
+        return nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL, label_smoothing=label_smoothing
+        )
 
     def _teacher_forcing(self, problem: Problem, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T) decoder inputs, and the same shifted left as labels with pads ignored."""

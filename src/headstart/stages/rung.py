@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import Tunable
+from headstart.heads.head import Outputs, Tunable
 from headstart.metrics.intervals import paired_difference
 from headstart.plan import RungPlan
 from headstart.problem import Rows
@@ -21,15 +21,20 @@ from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, l
 from headstart.training.loop import Trained, Watch, train
 from headstart.training.lora import add_lora, merge_lora
 from headstart.training.weights import Weights, blend, distance, restore, snapshot
+from headstart.types import Interval
 
 FINAL_RATE = 0.6  # of the recipe's rate, when the shipped network goes on from the first fold's
 SHARES = (1.0, 0.75, 0.5)
 """How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
+DECIDING_LEVEL = 0.90  # of the interval that must lie on the better side
+EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, each of them stricter
 
 
 @dataclass
 class Fold:
     """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
+
+    losses: development loss at each share of the way.
 
     Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
     """
@@ -39,6 +44,7 @@ class Fold:
     start: Weights
     end: Weights
     trained: Trained
+    losses: dict[float, float]
 
     def at(self, share: float) -> Weights:
         """The weights that share of the way from the start to the end."""
@@ -57,8 +63,8 @@ class Shipped:
 class Attempt:
     """A rung that was tuned and scored out of fold.
 
-    epochs: those that helped the first fold, plan.epochs at most. share: how far it goes from the untuned to the tuned
-    weights. first: the first fold, which the network that ships goes on from. pace: what a step took.
+    epochs: plan.epochs, or fewer where the first fold's training ended early. share: how far it goes from the untuned
+    to the tuned weights. first: the first fold, which the network that ships goes on from. pace: what a step took.
     final_s: predicted seconds of the last training.
     """
 
@@ -82,6 +88,8 @@ def attempt_rung(
 ) -> Attempt | str:
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
+    Fewer folds do where the comparison is clear before the last one; the time is for deeper rungs then.
+
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
     end better (docs/log.md). pace: what a step of the rung before took.
     """
@@ -89,7 +97,8 @@ def attempt_rung(
     if pace is not None and (fault := hopeless(context, selected, depth, pace)):
         return fault
     module = context.task.head.build(selected.problem, replaced.bases[0], depth)
-    calibrated = plan_rung(context, selected, replaced, module, depth)
+    planned = any(rung.name == depth.name for rung in context.plan.rungs or ())
+    calibrated = plan_rung(context, selected, replaced, module, depth, len(before.rows))
     if isinstance(calibrated, str):
         return calibrated
     folds: list[Fold] = []
@@ -99,16 +108,17 @@ def attempt_rung(
         if fold.trained.stopped:
             context.warnings.append(f"Tuning the {depth.part} stopped: {fold.trained.stopped}; the rung before ships.")
             return fold.trained.stopped
-        if number == 0:
-            epochs = fold.trained.best_epoch or epochs  # the other folds are spared what no longer helped
+        if fold.trained.ended_early and number == 0:
+            epochs = fold.trained.best_epoch  # the other folds are spared what no longer helped
         folds.append(fold)
-    share, losses = _best_share(context, selected, depth, folds)
-    outputs = []
-    for fold in folds:
-        module = _network(context, selected, depth, fold, share)
-        outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
-    rows = np.concatenate([fold.held for fold in folds])
-    rung = _rung(context, selected, before, depth, np.concatenate(outputs), rows)
+        last = number + 1 == calibrated.folds
+        if not last and (planned or context.split.method == "cross-validation"):
+            continue
+        share, losses = _best_share(folds)
+        outputs, rows = _held_outputs(context, selected, depth, folds, share)
+        if not last and _is_clear(_compared(context, selected, before, outputs, rows, EARLY_LEVEL)):
+            break
+    rung = _rung(context, selected, before, depth, outputs, rows)
     rung.seconds = time.perf_counter() - begin
     rung.curve = _mean_curve([fold.trained.curve for fold in folds])
     rung.description += (
@@ -128,7 +138,7 @@ def attempt_rung(
         final_epochs(epochs) * step_s * len(context.split.dev) / selected.problem.backbone.recipe(depth).batch_size
     )
     pace = Pace(depth, step_s)
-    return Attempt(depth, calibrated, rung, epochs, share, folds[0], pace, SAFETY * final_s)
+    return Attempt(depth, replace(calibrated, folds=len(folds)), rung, epochs, share, folds[0], pace, SAFETY * final_s)
 
 
 def _tune_fold(
@@ -147,7 +157,12 @@ def _tune_fold(
     what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"
     rows = split.dev[split.folds != number]
     trained = _train(context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs)
-    return Fold(held, replaced.bases[number], start, snapshot(module), trained)
+    fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
+    if not trained.stopped:
+        for share in SHARES:
+            restore(module, fold.at(share))
+            fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
+    return fold
 
 
 def _network(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
@@ -180,7 +195,7 @@ def _train(
         out_of_time=lambda: context.clock.left() < context.reserve_seconds,
         on_step=lambda: _advance(ticks),
     )
-    loss, sizes = step_loss(context, selected), lengths(context, selected)
+    loss, sizes = step_loss(context, selected, depth), lengths(context, selected)
     frozen = add_lora(module, seed) if depth.name == "lora" else []
     try:
         trained = train(module, rows, loss, recipe, epochs, seed, sizes, watch)
@@ -206,29 +221,33 @@ def _advance(ticks: Iterator[int]) -> None:
     next(ticks, None)
 
 
-def _best_share(
-    context: Context, selected: Selected, depth: Depth, folds: Sequence[Fold]
-) -> tuple[float, dict[str, float]]:
+def _best_share(folds: Sequence[Fold]) -> tuple[float, dict[str, float]]:
     """The share of the way whose mean development loss over the folds is lowest, and the losses of all."""
-    losses = dict.fromkeys(SHARES, 0.0)
-    for fold in folds:
-        for share in SHARES:
-            module = _network(context, selected, depth, fold, share)
-            loss = context.task.head.dev_loss(selected.problem, module, fold.held)
-            losses[share] += loss * len(fold.held) / sum(len(f.held) for f in folds)
+    rows = [len(fold.held) for fold in folds]
+    losses = {share: float(np.average([fold.losses[share] for fold in folds], weights=rows)) for share in SHARES}
     best = min(SHARES, key=lambda share: losses[share])
     return best, {str(share): loss for share, loss in losses.items()}
 
 
-def _rung(
-    context: Context,
-    selected: Selected,
-    earlier: Rung,
-    depth: Depth,
-    outputs: Any,
-    rows: Rows,
-) -> Rung:
-    """Compare with the rung before on the same rows, both calibrated."""
+def _held_outputs(
+    context: Context, selected: Selected, depth: Depth, folds: Sequence[Fold], share: float
+) -> tuple[Outputs, Rows]:
+    """Out-of-fold outputs of the networks that share of the way, and their rows."""
+    outputs = []
+    for fold in folds:
+        module = _network(context, selected, depth, fold, share)
+        outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
+    return np.concatenate(outputs), np.concatenate([fold.held for fold in folds])
+
+
+def _is_clear(difference: Interval) -> bool:
+    return difference.high < 0 or difference.low > 0
+
+
+def _compared(
+    context: Context, selected: Selected, earlier: Rung, outputs: Outputs, rows: Rows, level: float
+) -> Interval:
+    """Difference to the rung before on the same rows, both calibrated; negative is better."""
     head, problem = context.task.head, selected.problem
     position = {int(r): i for i, r in enumerate(earlier.rows)}
     common = np.array([i for i, r in enumerate(rows) if int(r) in position])
@@ -239,7 +258,12 @@ def _rung(
         temperature = head.calibrate(problem, values, shared)
         scored.append(head.row_scores(problem, head.tempered(values, temperature), shared))
     (ours_n, denominators), (theirs_n, _) = scored
-    difference = paired_difference(ours_n, theirs_n, denominators, problem.groups[shared], context.rng(2))
+    return paired_difference(ours_n, theirs_n, denominators, problem.groups[shared], context.rng(2), level=level)
+
+
+def _rung(context: Context, selected: Selected, earlier: Rung, depth: Depth, outputs: Outputs, rows: Rows) -> Rung:
+    """The tuned rung, compared with the one before."""
+    difference = _compared(context, selected, earlier, outputs, rows, DECIDING_LEVEL)
     description = f"{depth.part} tuned from {'cached states' if depth.cut else 'the inputs themselves'}"
     score = score_of(context, selected, outputs, rows)
     return Rung(depth.name, description, score, outputs, rows, 0.0, difference)

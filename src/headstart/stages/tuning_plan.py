@@ -52,10 +52,12 @@ def plan_rung(
     replaced: Replaced,
     module: Tunable,
     depth: Depth,
+    compared_rows: int,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
-    module: what will be trained, for a few timed steps.
+    module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
+    without them would tell nothing.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
@@ -63,7 +65,7 @@ def plan_rung(
     left = context.clock.left() - context.reserve_seconds
     step_s = _seconds_per_step(context, selected, module, depth)
     recipe = selected.problem.backbone.recipe(depth)
-    for folds in _fold_counts(context):
+    for folds in _fold_counts(context, compared_rows):
         forecast = _forecast(context, replaced, depth, folds, selected, step_s)
         fewest = min(recipe.min_epochs if folds > 1 else 1, recipe.max_epochs)
         epochs = min(recipe.max_epochs, int((left - forecast.scoring_s * SAFETY) / forecast.epoch_s))
@@ -98,9 +100,10 @@ def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> 
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step would take about {step_s:.2f} s)"
 
 
-def _fold_counts(context: Context) -> list[int]:
+def _fold_counts(context: Context, compared_rows: int) -> list[int]:
     """All folds that were scored before; one alone where that is too long, except where every row must be scored."""
-    folds = len(used_folds(context))
+    sizes = np.cumsum([np.sum(context.split.folds == fold) for fold in used_folds(context)])
+    folds = max(1, int(np.sum(sizes <= compared_rows)))
     return [folds] if context.split.method == "cross-validation" else list(dict.fromkeys((folds, 1)))
 
 
@@ -141,7 +144,7 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
     typical = context.split.dev[np.argsort(sizes[context.split.dev], kind="stable")]  # steps as in a sorted pool
     rows = typical[:: max(1, len(typical) // (recipe.batch_size * (CALIBRATION_STEPS + 1)))]
     rows = rows[: recipe.batch_size * (CALIBRATION_STEPS + 1)]
-    loss = step_loss(context, selected)
+    loss = step_loss(context, selected, depth)
     train(module, rows, loss, recipe, 1, context.settings.seed, sizes, Watch(on_step=on_step))
     return float(np.median(seconds[1:] or seconds))
 
@@ -153,11 +156,12 @@ def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
     return found
 
 
-def step_loss(context: Context, selected: Selected) -> StepLoss:
+def step_loss(context: Context, selected: Selected, depth: Depth) -> StepLoss:
     """The head's training loss, as the loop wants it."""
     head, problem = context.task.head, selected.problem
+    smoothing = problem.backbone.recipe(depth).label_smoothing
 
     def loss(module: Any, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
-        return head.step_loss(problem, module, rows, rng)
+        return head.step_loss(problem, module, rows, rng, smoothing)
 
     return loss

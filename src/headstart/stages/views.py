@@ -1,4 +1,4 @@
-"""Choose the views of an input (mirrored, upside down) that do not change what the untuned head sees in it."""
+"""Choose the views of an input (mirrored, cropped) that do not change what the untuned head sees in it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ def choose_views(context: Context, selected: Selected, replaced: Replaced, left:
     """Offered views in order, each probed on one fold and cached for all development rows if it is harmless.
 
     A digit upside down is another digit: a view is only used where the head that was fitted without it, and without
-    these rows, loses less than TOLERATED of its score on it. left: seconds left for tuning.
+    these rows, loses less than TOLERATED of its score on it. Views that differ by number are of one kind, and the
+    first stands for all. left: seconds left for tuning.
     """
     backbone, dev = selected.problem.backbone, context.split.dev
     chosen = backbone.views[:1]
     room = VIEW_SHARE * left
+    harmless: dict[str, bool] = {}
     for view in backbone.views[1:]:
         cost = len(dev) / selected.extractor.rate
         if cost > room:
             break
-        if _is_harmless(context, selected, replaced, view):
+        kind = view.rstrip("0123456789")
+        if kind not in harmless:
+            harmless[kind] = _is_harmless(context, selected, replaced, view)
+        if harmless[kind]:
             chosen = (*chosen, view)
             room -= cost
     add_views(context, selected, chosen)

@@ -1,4 +1,4 @@
-"""Train a module behind a cut: AdamW, warm-up, cosine, clipped gradients, rates by layer, a pull to the start.
+"""Train a module behind a cut: AdamW, warm-up, cosine, clipped gradients, rates by layer, averaged weights.
 
 Knows nothing of data or tasks.
 """
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Recipe
-from headstart.training.weights import restore, snapshot
+from headstart.training.weights import Weights, restore, snapshot
 
 POOLED_BATCHES = 16
-PATIENCE = 2
+AVERAGED_SHARE = 0.1  # of all steps: how far back the average of the weights reaches
 _NUMBERED = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.)")
 # rows of one step -> that step's loss
 StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.Tensor]
@@ -30,7 +30,8 @@ StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.T
 class Trained:
     """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
 
-    best_epoch: after which the development loss was lowest; the module has the weights it had then.
+    best_epoch: after which the development loss was lowest; the module has the averaged weights of then. ended_early:
+    half of the schedule had passed since.
     """
 
     module: nn.Module
@@ -39,13 +40,15 @@ class Trained:
     seconds: float = 0.0
     stopped: str = ""
     best_epoch: int = 0
+    ended_early: bool = False
 
 
 @dataclass(frozen=True)
 class Watch:
     """What a training is watched by.
 
-    evaluate: development loss after each epoch; two epochs without a new lowest end the training.
+    evaluate: development loss of the averaged weights after each epoch; half of the schedule without a new lowest ends
+    the training. Less says little: while the rate is high the loss goes up and down.
     out_of_time: asked before each step; when true, the weights so far are kept and `stopped` says so.
     on_step: told of each step.
     """
@@ -70,13 +73,16 @@ def train(
 ) -> Trained:
     """Run a schedule of epochs; equal seeds give equal weights.
 
+    The weights that count are an exponential average over the last tenth of all steps (Polyak and Juditsky 1992).
     rows: indices to train on, shuffled each epoch. lengths: of each index; batches then hold similar ones.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     result = Trained(module)
-    stepper = _Stepper(module, recipe, epochs * math.ceil(len(rows) / recipe.batch_size))
-    best: dict[str, torch.Tensor] = {}
+    total = epochs * math.ceil(len(rows) / recipe.batch_size)
+    stepper = _Stepper(module, recipe, total)
+    average = _Average(module, AVERAGED_SHARE * total)
+    best: Weights = {}
     begin = time.perf_counter()
     for epoch in range(1, epochs + 1):
         losses: list[float] = []
@@ -89,6 +95,7 @@ def train(
                 result.stopped = f"loss became {loss.item()} in epoch {epoch}; training ended"
                 break
             stepper.step(loss)
+            average.add(module)
             losses.append(loss.item())
             result.steps += 1
             if watch.on_step is not None:
@@ -98,14 +105,17 @@ def train(
         if result.stopped:
             break
         if watch.evaluate is not None:
+            latest = snapshot(module)
+            restore(module, average.weights)
             result.curve[-1]["dev_loss"] = watch.evaluate(module)
             result.best_epoch = _best_epoch(result.curve)
             if result.best_epoch == epoch:
                 best = snapshot(module)
-            elif epoch - result.best_epoch >= PATIENCE:
+            elif epoch - result.best_epoch >= max(2, math.ceil(epochs / 2)):
+                result.ended_early = True
                 break
-    if best and result.best_epoch < len(result.curve):
-        restore(module, best)
+            restore(module, latest)
+    restore(module, best or average.weights)
     result.seconds = time.perf_counter() - begin
     module.eval()
     return result
@@ -113,6 +123,20 @@ def train(
 
 def _best_epoch(curve: list[dict[str, float]]) -> int:
     return 1 + int(np.argmin([entry["dev_loss"] for entry in curve]))
+
+
+class _Average:
+    """Exponential average of the trained parameters, reaching back about `steps` steps; it begins at the start."""
+
+    def __init__(self, module: nn.Module, steps: float) -> None:
+        self.weights = snapshot(module)
+        self.share = 1.0 / max(1.0, steps)
+
+    def add(self, module: nn.Module) -> None:
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name in self.weights:
+                    self.weights[name].lerp_(parameter, self.share)
 
 
 class _Stepper:
