@@ -18,7 +18,9 @@ from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
 from headstart.training.loop import StepLoss, Watch, train
 
-CALIBRATION_STEPS = 3
+CALIBRATION_STEPS = 12  # timed at most, and no more once they took CALIBRATION_S
+CALIBRATION_S = 4.0
+MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
 WATCHING = 1.1  # a tenth for development losses
@@ -145,8 +147,11 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
     rows = typical[:: max(1, len(typical) // (recipe.batch_size * (CALIBRATION_STEPS + 1)))]
     rows = rows[: recipe.batch_size * (CALIBRATION_STEPS + 1)]
     loss = step_loss(context, selected, depth)
-    train(module, rows, loss, recipe, 1, context.settings.seed, sizes, Watch(on_step=on_step))
-    return float(np.median(seconds[1:] or seconds))
+    watch = Watch(
+        out_of_time=lambda: len(seconds) >= MIN_CALIBRATION_STEPS and sum(seconds) > CALIBRATION_S, on_step=on_step
+    )
+    train(module, rows, loss, recipe, 1, context.settings.seed, sizes, watch)
+    return float(np.median(seconds[len(seconds) // 2 :]))  # the first ones wait for memory
 
 
 def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
