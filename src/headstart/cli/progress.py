@@ -12,6 +12,7 @@ from headstart.types import Reporter
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0  # between two plain lines of one stage
+FORETELLING_SHARE = 0.02  # done before the time left is told: the first items may come late, and many at once
 
 
 def make_reporter(clock: Clock | None = None, quiet: bool = False) -> Reporter:
@@ -43,7 +44,7 @@ class PlainReporter:
         for done, item in enumerate(items, start=1):
             yield item
             now = time.monotonic()
-            if now - last > PLAIN_SECONDS and total:
+            if now - last > PLAIN_SECONDS and total and done >= FORETELLING_SHARE * total:
                 left = (now - begin) / done * (total - done)
                 self.say(f"{description}: {done} of {total}, about {left:.0f} s left")
                 last = now
