@@ -47,6 +47,9 @@ METRICS = {
     "brier": Metric("Brier score", "score", "squared distance of its probabilities from the truth; lower is better"),
     "ece": Metric("calibration error", "percent", "average gap between stated probability and share right"),
     "wer": Metric("word error rate", "percent", "words wrong, missing or added per 100 spoken; lower is better"),
+    "wer_english_normaliser": Metric(
+        "word error rate, English normaliser", "percent", "with spellings, numbers and contractions made equal"
+    ),
     "cer": Metric("character error rate", "percent", "the same count for single characters; lower is better"),
 }
 THINGS = {"image": "images", "text": "texts", "audio": "recordings"}

@@ -57,7 +57,8 @@ class Context:
 class Rung:
     """A depth of tuning that was tried.
 
-    outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better.
+    outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better;
+    before: what that rung scores on the rows that both were scored on.
     facts: what was measured on the way (epochs, folds, seconds of a step, share of the way from the rung before, how
     far the weights moved, training and development loss).
     """
@@ -69,6 +70,7 @@ class Rung:
     rows: Any
     seconds: float
     difference: Interval | None = None
+    before: float | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Rung:
             "lower_is_better": True,
             "score": self.score.to_json(),
             "difference": self.difference.to_json() if self.difference else None,
+            "before": self.before,
             "seconds": self.seconds,
             "curve": self.curve,
             "chosen": self.chosen,

@@ -116,7 +116,7 @@ def attempt_rung(
             continue
         share, losses = _best_share(folds)
         outputs, rows = _held_outputs(context, selected, depth, folds, share)
-        if not last and _is_clear(_compared(context, selected, before, outputs, rows, EARLY_LEVEL)):
+        if not last and _is_clear(_compared(context, selected, before, outputs, rows, EARLY_LEVEL)[0]):
             break
     rung = _rung(context, selected, before, depth, outputs, rows)
     rung.seconds = time.perf_counter() - begin
@@ -246,8 +246,8 @@ def _is_clear(difference: Interval) -> bool:
 
 def _compared(
     context: Context, selected: Selected, earlier: Rung, outputs: Outputs, rows: Rows, level: float
-) -> Interval:
-    """Difference to the rung before on the same rows, both calibrated; negative is better."""
+) -> tuple[Interval, float]:
+    """Difference to the rung before on the same rows, both calibrated, negative is better; and what that one scores."""
     head, problem = context.task.head, selected.problem
     position = {int(r): i for i, r in enumerate(earlier.rows)}
     common = np.array([i for i, r in enumerate(rows) if int(r) in position])
@@ -258,15 +258,16 @@ def _compared(
         temperature = head.calibrate(problem, values, shared)
         scored.append(head.row_scores(problem, head.tempered(values, temperature), shared))
     (ours_n, denominators), (theirs_n, _) = scored
-    return paired_difference(ours_n, theirs_n, denominators, problem.groups[shared], context.rng(2), level=level)
+    difference = paired_difference(ours_n, theirs_n, denominators, problem.groups[shared], context.rng(2), level=level)
+    return difference, float(theirs_n.sum() / denominators.sum())
 
 
 def _rung(context: Context, selected: Selected, earlier: Rung, depth: Depth, outputs: Outputs, rows: Rows) -> Rung:
     """The tuned rung, compared with the one before."""
-    difference = _compared(context, selected, earlier, outputs, rows, DECIDING_LEVEL)
+    difference, before = _compared(context, selected, earlier, outputs, rows, DECIDING_LEVEL)
     description = f"{depth.part} tuned from {'cached states' if depth.cut else 'the inputs themselves'}"
     score = score_of(context, selected, outputs, rows)
-    return Rung(depth.name, description, score, outputs, rows, 0.0, difference)
+    return Rung(depth.name, description, score, outputs, rows, 0.0, difference, before)
 
 
 def _mean_curve(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
