@@ -192,6 +192,56 @@ def test_predict_on_a_terminal_writes_a_table(
     assert 0.5 <= float(line.split()[2]) <= 1
 
 
+def test_predict_abstain_leaves_open_what_is_not_sure(tiny_run: Tiny, headstart: Headstart) -> None:
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left", "--abstain", "0.05")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    rows = [row for row in rows if "error" not in row]
+    assert len(rows) == 12
+    for row in rows:
+        assert row["label"] == (row["candidates"][0] if len(row["candidates"]) == 1 else None)
+        assert row["probability"] == (None if row["label"] is None else row["probabilities"][row["label"]])
+    undecided = sum(row["label"] is None for row in rows)
+    assert (
+        f"{undecided} of 13 inputs left undecided. Of inputs drawn like the development rows, at most 5% get"
+        in done.err
+    )
+
+
+def test_predict_abstain_on_a_terminal_names_the_candidates(
+    tiny_run: Tiny, headstart: Headstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("headstart.predictor.Predictor.threshold", lambda self, abstain: 1.0)
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left" / "001.png", "--abstain", "0.05")
+    assert "undecided: " in done.out
+    assert {"left", "right"} <= set(done.out.replace(",", " ").split())
+
+
+@pytest.mark.parametrize(("share", "told"), [
+    ("0.01", "24 independent groups of rows support 0.04 and more, 1 in 25"),
+    ("5", "abstain is 5; give a share above 0"), ("0", "above 0 and below 1"), ("nan", "above 0 and below 1"),
+])  # fmt: skip
+def test_predict_abstain_refuses_what_it_cannot_promise(
+    share: str, told: str, tiny_run: Tiny, headstart: Headstart
+) -> None:
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left", "--abstain", share)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+def test_predict_says_how_many_inputs_are_unlike_the_training_data(
+    tiny_run: Tiny, headstart: Headstart, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "gradient.png")
+    done = headstart("predict", tiny_run.run, tmp_path / "gradient.png", tiny_run.data / "left" / "001.png")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["ood"] for row in rows] == [True, False]
+    assert rows[0]["ood_percentile"] > rows[1]["ood_percentile"]
+    assert "1 of 2 inputs are unlike the development rows (ood)" in done.err
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
 def test_a_folder_that_is_no_run_is_refused(command: str, headstart: Headstart, tmp_path: Path) -> None:
     done = headstart(command, tmp_path, *([] if command == "report" else [tmp_path]))
