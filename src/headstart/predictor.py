@@ -29,6 +29,7 @@ class Predictor:
     """A finished run's model.
 
     classes_: class names in the order of predict_proba's columns; empty for tasks whose targets are texts.
+    scores: of held-out development rows, from which conformal sets follow; None where none were saved.
     """
 
     def __init__(self, run: Path) -> None:
@@ -44,6 +45,7 @@ class Predictor:
         torchvision_ops.ensure()
         self._stock = import_module(f"headstart.stock.{Path(self.result['artifact']['script']).stem}")
         self._loaded: Any = None
+        self.scores = load_conformal(run / "model")
         self._detector = load_detector(run / "model")
 
     def stream(self, inputs: Sequence[str], abstain: float | None = None) -> Iterator[Prediction]:
@@ -67,13 +69,12 @@ class Predictor:
                 f"abstain is {abstain:g}, but it is for classes: {self.run} is a {self.task} run, which answers with "
                 "texts. Leave it out."
             )
-        scores = load_conformal(self.run / "model")
-        if scores is None:
+        if self.scores is None:
             raise SettingError(
                 f"abstain is {abstain:g}, but {self.run}/model holds no uncertainty/conformal.json: the run was "
                 "made by an earlier version or was interrupted. Fit again, or leave it out."
             )
-        return scores.threshold(abstain)
+        return self.scores.threshold(abstain)
 
     def _stream(self, inputs: Sequence[str], threshold: float | None) -> Iterator[Prediction]:
         if self._loaded is None:

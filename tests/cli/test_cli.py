@@ -131,6 +131,9 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
     assert "asked for with --depth head" in lines["Depth"]
+    level = next(row for row in result["conformal"]["levels"] if row["alpha"] == 0.05)
+    assert f"{100 * level['undecided']:.1f}% of inputs with --abstain 0.05;" in lines["Undecided"]
+    assert "95.0% promised" in lines["Undecided"]
 
 
 def test_cache_dir_takes_the_features_of_a_run(tiny_run: Tiny) -> None:
@@ -261,6 +264,8 @@ def test_evaluate_prints_each_metric_with_its_interval(tiny_run: Tiny, headstart
     assert done.code == 0
     assert done.out.splitlines()[0] == "24 rows, 1 not usable"
     assert any(line.startswith("accuracy") and "95% interval" in line for line in done.out.splitlines())
+    assert any(line.startswith("sets at 95%") and "left undecided" in line for line in done.out.splitlines())
+    assert "of 24 rows are unlike the development rows (ood)" in done.out
     as_json = headstart("evaluate", tiny_run.run, tiny_run.data, "--json")
     kept = json.loads((tiny_run.run / "evaluations" / "data.json").read_text())
     assert json.loads(as_json.out)["metrics"] == kept["metrics"]

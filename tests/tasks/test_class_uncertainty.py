@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from headstart.heads.classes import ClassHead
 from headstart.metrics.calibration import softmax
 from headstart.metrics.conformal import CalibrationScores, true_class_scores
 from headstart.tasks.class_uncertainty import class_uncertainty, set_measures
@@ -78,6 +80,26 @@ def test_without_test_rows_each_fold_is_judged_by_the_others() -> None:
     level = found.details["conformal"]["levels"][1]
     assert level["coverage"]["low"] <= 0.95 <= level["coverage"]["high"]
     assert found.details["ood"]["flagged_test_rows"] is None
+
+
+def test_one_fold_calibrates_and_is_not_measured() -> None:
+    """Where time allowed a single fold of a rung, and there are no test rows."""
+    problem, shipped = made(n_test=0)
+    only = shipped.folds == 0
+    part = replace(shipped, outputs=shipped.outputs[only], rows=shipped.rows[only], folds=shipped.folds[only])
+    found = class_uncertainty(problem, part, np.random.default_rng(1))
+    level = found.details["conformal"]["levels"][1]
+    assert level["threshold"] == found.scores.threshold(0.05)
+    assert level["coverage"] is None
+    assert found.detector is not None  # its folds are those of all development rows
+
+
+def test_a_tuned_network_s_features_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, shipped = made(seconds=0.0)
+    monkeypatch.setattr(ClassHead, "pooled", lambda self, problem, base, module, rows: np.zeros((len(rows), 4)))
+    found = class_uncertainty(problem, replace(shipped, module=object()), np.random.default_rng(1))  # type: ignore[arg-type]
+    assert found.detector is None
+    assert "the budget left no time" in found.details["ood"]["why_not"]
 
 
 def test_what_few_groups_do_not_support_is_left_empty() -> None:

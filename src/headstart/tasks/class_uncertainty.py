@@ -36,18 +36,17 @@ def class_uncertainty(problem: Problem, shipped: Shipped, rng: np.random.Generat
     scores = CalibrationScores.of(true_class_scores(probabilities, labels), groups)
     if len(shipped.test_rows):
         held_out = _as_array(shipped.test_predictions, problem.dataset.classes)
-        rows, on, sets = shipped.test_rows, "test", _test_sets(scores, held_out)
+        rows, on, sets = shipped.test_rows, "test", sets_by_alpha(scores, held_out)
     else:
         rows, on = shipped.rows, "cross_validation"
         sets = _fold_sets(probabilities, labels, groups, shipped.folds)
-    measured = (problem.labels[rows], problem.groups[rows])
     conformal = {
         "score": "1 - probability of the true class",
         "rows": len(shipped.rows),
         "groups": scores.groups,
         "smallest_alpha": scores.smallest_alpha,
         "measured_on": on,
-        "levels": [_level(scores, alpha, sets.get(alpha), *measured, rng) for alpha in ALPHAS],
+        "levels": _levels(scores, sets, problem.labels[rows], problem.groups[rows], rng),
     }
     detector, ood = _detector(problem, shipped, rng)
     return Uncertainty(scores, detector, {"conformal": conformal, "ood": ood})
@@ -70,27 +69,41 @@ def set_measures(
     }
 
 
-def _level(
+def measure_levels(
+    scores: CalibrationScores, predictions: Sequence[Prediction], groups: NDArray[np.int64], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """What is promised at each of ALPHAS, and how labelled predictions keep it."""
+    classes = list(predictions[0].probabilities)
+    labels = np.array([classes.index(p.target or "") for p in predictions])
+    return _levels(scores, sets_by_alpha(scores, _as_array(predictions, classes)), labels, groups, rng)
+
+
+def _levels(
     scores: CalibrationScores,
-    alpha: float,
-    sets: NDArray[np.bool_] | None,
+    sets: dict[float, NDArray[np.bool_]],
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     rng: np.random.Generator,
-) -> dict[str, Any]:
-    """One promise and how it was kept; without a threshold where the rows are too few for it."""
-    supported = alpha >= scores.smallest_alpha
-    measured = None if sets is None else set_measures(sets, labels, groups, rng)
-    return {
-        "alpha": alpha,
-        "promised": 1.0 - alpha,
-        "threshold": scores.threshold(alpha) if supported else None,
-        "promise": promise(alpha) if supported else None,
-        **(measured or {"coverage": None, "mean_set_size": None, "undecided": None}),
-    }
+) -> list[dict[str, Any]]:
+    """One record for each alpha; no threshold where the rows are too few for it, no coverage without sets."""
+    found = []
+    for alpha in ALPHAS:
+        supported = alpha >= scores.smallest_alpha
+        measured: dict[str, Any] = {"coverage": None, "mean_set_size": None, "undecided": None}
+        found.append(
+            {
+                "alpha": alpha,
+                "promised": 1.0 - alpha,
+                "threshold": scores.threshold(alpha) if supported else None,
+                "promise": promise(alpha) if supported else None,
+                **(set_measures(sets[alpha], labels, groups, rng) if alpha in sets else measured),
+            }
+        )
+    return found
 
 
-def _test_sets(scores: CalibrationScores, probabilities: NDArray[np.float64]) -> dict[float, NDArray[np.bool_]]:
+def sets_by_alpha(scores: CalibrationScores, probabilities: NDArray[np.float64]) -> dict[float, NDArray[np.bool_]]:
+    """Sets (N, C) for probabilities (N, C) at each of ALPHAS that the scores support."""
     supported = [alpha for alpha in ALPHAS if alpha >= scores.smallest_alpha]
     return {alpha: prediction_sets(probabilities, scores.threshold(alpha)) for alpha in supported}
 
@@ -101,9 +114,11 @@ def _fold_sets(
     groups: NDArray[np.int64],
     folds: NDArray[np.int64],
 ) -> dict[float, NDArray[np.bool_]]:
-    """Sets of each fold's rows by the scores of the others, at every alpha that these support."""
-    scores = true_class_scores(probabilities, labels)
-    others = {fold: CalibrationScores.of(scores[folds != fold], groups[folds != fold]) for fold in np.unique(folds)}
+    """Sets of each fold's rows by the scores of the others, at every alpha that these support; none for one fold."""
+    scores, numbers = true_class_scores(probabilities, labels), np.unique(folds)
+    if len(numbers) < 2:
+        return {}
+    others = {fold: CalibrationScores.of(scores[folds != fold], groups[folds != fold]) for fold in numbers}
     found = {}
     for alpha in ALPHAS:
         if any(alpha < other.smallest_alpha for other in others.values()):
