@@ -98,7 +98,9 @@ class Predictor:
 
     def _answers(self, inputs: list[str]) -> list[Prediction]:
         """Predictions for usable inputs, with how far out each lies where the run can tell."""
-        if self._detector is None or not inputs:
+        if not inputs:
+            return []
+        if self._detector is None:
             return [prediction_of(i, None, row) for i, row in zip(inputs, self._stock.predict(self._loaded, inputs))]
         rows = list(self._stock.predict(self._loaded, inputs, features=True))
         p_values = self._detector.p_values(np.array([row["features"] for row in rows]))
