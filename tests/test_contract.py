@@ -16,8 +16,9 @@ import pytest
 
 import headstart
 import tiny
-from headstart.errors import DataError
+from headstart.errors import DataError, SettingError
 from headstart.stock_process import STOCK
+from headstart.uncertainty import load_conformal, load_detector
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,48 @@ def test_predict_and_predict_proba_agree(fitted: Fitted) -> None:
             predictor.predict_proba([good])
     with pytest.raises(DataError, match="1 of 2 inputs"):
         predictor.predict([good, fitted.shape.bad_input])
+
+
+def test_what_is_not_sure_enough_keeps_its_candidates(fitted: Fitted) -> None:
+    predictor, good = headstart.load(fitted.run), fitted.shape.good_input(fitted.data)
+    if not predictor.classes_:
+        with pytest.raises(SettingError, match="is for classes"):
+            predictor.predict([good], abstain=0.2)
+        return
+    scores = load_conformal(fitted.run / "model")
+    assert scores is not None
+    assert fitted.result.details["conformal"]["groups"] == scores.groups
+    for abstain in (0.9, scores.smallest_alpha):
+        (found,) = predictor.stream([good], abstain)
+        assert found.candidates is not None
+        kept = {name for name, p in found.probabilities.items() if 1 - p <= predictor.threshold(abstain)}
+        assert set(found.candidates) == kept | {max(found.probabilities, key=lambda n: found.probabilities[n])}
+        assert predictor.predict([good], abstain=abstain) == [found.label]
+        assert found.label == (found.candidates[0] if len(found.candidates) == 1 else None)
+        assert found.to_json()["candidates"] == list(found.candidates)
+    with pytest.raises(SettingError, match=f"{scores.groups} independent groups"):
+        predictor.stream([good], scores.smallest_alpha / 2)
+
+
+def test_stock_features_are_those_that_the_detector_was_fitted_to(fitted: Fitted, tmp_path: Path) -> None:
+    """The detector's own development rows are rarely flagged, by features of the stock loader's process."""
+    detector = load_detector(fitted.run / "model")
+    if fitted.shape.headline != "accuracy":
+        assert detector is None
+        return
+    assert detector is not None
+    lines = (fitted.run / "predictions.jsonl").read_text().splitlines()
+    assert fitted.result.details["ood"]["rows"] == len(lines)
+    script = STOCK / fitted.result.details["artifact"]["script"]
+    good = fitted.shape.good_input(fitted.data)
+    (tmp_path / "inputs.json").write_text(json.dumps([good, good]))
+    files = [str(tmp_path / name) for name in ("inputs.json", "out", "features")]
+    subprocess.run([sys.executable, str(script), str(fitted.run / "model"), *files], check=True, capture_output=True)
+    features = np.fromfile(tmp_path / "features", dtype=np.float32).reshape(2, -1)
+    (ours,) = headstart.load(fitted.run).stream([good])
+    assert 100 * (1 - detector.p_values(features)) == pytest.approx(ours.ood_percentile, abs=0.1)
+    assert ours.ood is False
+    assert ours.to_json()["ood_percentile"] == ours.ood_percentile
 
 
 def test_evaluate_scores_other_data_and_is_kept_in_the_run(fitted: Fitted) -> None:

@@ -28,6 +28,18 @@ def interval(value: float, low: float, high: float, n: int) -> dict[str, float |
     return {"value": value, "low": low, "high": high, "n": n}
 
 
+def conformal_level(alpha: float, coverage: float, size: float, undecided: float) -> dict[str, Any]:
+    return {
+        "alpha": alpha,
+        "promised": 1 - alpha,
+        "threshold": 0.5 + alpha,
+        "promise": "…",
+        "coverage": interval(coverage, coverage - 0.017, coverage + 0.006, 656),
+        "mean_set_size": size,
+        "undecided": undecided,
+    }
+
+
 def image_result() -> dict[str, Any]:
     """Solar cells (ELPV), two classes, a holdout."""
     bins = [(0.547, 0.52, 48), (0.65, 0.633, 60), (0.752, 0.70, 77), (0.858, 0.871, 124), (0.968, 0.957, 347)]
@@ -172,6 +184,24 @@ def image_result() -> dict[str, Any]:
             {"label": "functional", "n": 451, "precision": 418 / 471, "recall": 418 / 451, "f1": 0.9067},
         ],
         "calibration": {"temperature": 1.31, "bins": [{"confidence": c, "accuracy": a, "n": n} for c, a, n in bins]},
+        "conformal": {
+            "score": "1 - probability of the true class",
+            "rows": 1964,
+            "groups": 1952,
+            "smallest_alpha": 1 / 1953,
+            "measured_on": "test",
+            "levels": [
+                conformal_level(0.01, 0.9921, 1.612, 0.612),
+                conformal_level(0.05, 0.9527, 1.318, 0.318),
+                conformal_level(0.10, 0.9046, 1.094, 0.094),
+            ],
+        },
+        "ood": {
+            "method": "Mahalanobis distance to the nearest class mean, on features of unit length",
+            "rows": 1964,
+            "level": 0.01,
+            "flagged_test_rows": interval(0.0137, 0.0061, 0.0244, 656),
+        },
         "examples": [
             {
                 "input": f"images/cell{i:04d}.png",
@@ -348,6 +378,8 @@ def speech_result() -> dict[str, Any]:
         confusion=None,
         per_class=[],
         calibration=None,
+        conformal=None,
+        ood=None,
         metrics={"test": {"wer": interval(0.0612, 0.0479, 0.0766, 300), "cer": interval(0.0231, 0.0174, 0.0303, 300)}},
         evidence={
             "naive": None,
@@ -531,6 +563,17 @@ def test_wrong_words_are_marked_side_by_side(tmp_path: Path) -> None:
     assert "<del>valve</del>" in html
     assert "<ins>wealth</ins>" in html
     assert "(nothing)" in html
+
+
+def test_sets_are_shown_beside_what_was_promised(tmp_path: Path) -> None:
+    text = text_of(page(image_result(), tmp_path)[0])
+    assert "5.0%95.3% 93.6% to 95.9%95.0%1.31831.8%" in text
+    assert "measured on the test images" in text
+    assert "Of the test images, 1.4% 0.6% to 2.4% are flagged" in text
+    result = image_result()
+    result["conformal"]["levels"][0].update(coverage=None, mean_set_size=None, undecided=None)
+    assert "1.0%too few rows" in text_of(page(result, tmp_path)[0])
+    assert "may leave an answer open" not in text_of(page(speech_result(), tmp_path)[0])
 
 
 def test_interrupted_run_shows_what_there_is(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headstart import stock_process
@@ -30,6 +31,19 @@ if job:
 """
 
 
+LENGTHS = """
+from driver import main
+
+def predict(loaded, inputs, features=False):
+    for value in inputs:
+        row = {"probabilities": {"long": float(len(value) > 1), "short": float(len(value) == 1)}}
+        yield {**row, "features": [float(len(value)), 0.5]} if features else row
+
+if __name__ == "__main__":
+    main(lambda: None, lambda folder: None, predict)
+"""
+
+
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "upper.py").write_text(SCRIPT)
@@ -47,6 +61,22 @@ def test_it_waits_and_then_answers_in_order(script: str, tmp_path: Path) -> None
     found = process.predict(tmp_path, examples("b", "a"), Silent())
     assert [p.text for p in found] == ["B", "A"]
     process.close()  # once more does no harm
+
+
+def test_features_come_back_beside_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the real driver, with a loader that knows the length of a word."""
+    for name in ("driver.py", "torchvision_ops.py"):
+        (tmp_path / name).symlink_to(stock_process.STOCK / name)
+    (tmp_path / "lengths.py").write_text(LENGTHS)
+    monkeypatch.setattr(stock_process, "STOCK", tmp_path)
+    process = StockProcess("lengths.py")
+    found = process.predict(tmp_path, examples("bb", "a", "ccc"), Silent(), features=True)
+    assert [p.label for p in found] == ["long", "short", "long"]
+    assert process.features is not None
+    np.testing.assert_array_equal(process.features, [[2, 0.5], [1, 0.5], [3, 0.5]])
+    without = StockProcess("lengths.py")
+    without.predict(tmp_path, examples("bb"), Silent())
+    assert without.features is None
 
 
 def test_what_it_said_last_is_told(script: str, tmp_path: Path) -> None:

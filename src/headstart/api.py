@@ -40,7 +40,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
 def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None) -> dict[str, Any]:
     """Score a finished run on other labelled data, and add evaluations/<name>.json to the run.
 
-    data: laid out like the training data. Returns {data, rows, quarantined, metrics}.
+    data: laid out like the training data. Returns {data, rows, quarantined, metrics}, and for classes conformal (what
+    sets promise and how these rows keep it) and ood (how many of them are unlike the development rows).
     Raises HeadstartError where the data or the run cannot be used.
     """
     from headstart.data import columns as column_inference
@@ -50,6 +51,7 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
     from headstart.predictor import load
     from headstart.run_dir import RunDir
     from headstart.tasks import TASKS
+    from headstart.tasks.class_uncertainty import measure_levels
 
     shown = reporter or Silent()
     predictor = load(run)
@@ -64,13 +66,19 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
         replace(p, id=e.id, target=e.target)
         for p, e in zip(shown.track(predictor.stream(inputs), "Predicting", len(inputs)), dataset.examples)
     ]
-    scores = task.score(found, group_indices(dataset), np.random.default_rng(0))
-    content = {
+    groups = group_indices(dataset)
+    scores = task.score(found, groups, np.random.default_rng(0))
+    content: dict[str, Any] = {
         "data": str(data),
         "rows": len(found),
         "quarantined": len(dataset.rejected),
         "metrics": {name: value.to_json() for name, value in scores.metrics.items()},
     }
+    if predictor.scores is not None:
+        content["conformal"] = {"levels": measure_levels(predictor.scores, found, groups, np.random.default_rng(0))}
+    flags = [p.ood for p in found if p.ood is not None]
+    if flags:
+        content["ood"] = {"flagged": sum(flags), "rows": len(flags)}
     folder = Path(run) / "evaluations"
     folder.mkdir(exist_ok=True)
     RunDir(folder).write_json(f"{Path(data).expanduser().resolve().stem}.json", content)

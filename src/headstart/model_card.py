@@ -73,6 +73,7 @@ def write_model_card(result: dict[str, Any], folder: Path, script: str) -> None:
         f"{metric} {score['value']:.4f} (95% interval {score['low']:.4f} to {score['high']:.4f}, "
         f"{score['n']} independent groups of rows, {split.replace('_', '-')}). {result['headline_note'].capitalize()}.",
         "",
+        *_doubt(result, split),
         "## What it was trained on",
         "",
         f"- {data['used']} rows (fingerprint `{data['fingerprint']}`); {data['split']['train']} for training, "
@@ -87,6 +88,40 @@ def write_model_card(result: dict[str, Any], folder: Path, script: str) -> None:
         "",
     ]
     write_atomically(folder / "README.md", f"---\n{yaml}---\n\n" + "\n".join(lines))
+
+
+def _doubt(result: dict[str, Any], split: str) -> list[str]:
+    """How far to trust probabilities, sets and flags; nothing for tasks without them."""
+    conformal, ood = result.get("conformal"), result.get("ood") or {}
+    if not conformal:
+        return []
+    measured = result["metrics"][split]
+    lines = [
+        "## How far to trust its probabilities",
+        "",
+        f"- Log-loss {measured['log_loss']['value']:.4f}, Brier score {measured['brier']['value']:.4f}, calibration "
+        f"error {100 * measured['ece']['value']:.1f}%; one temperature is folded into the weights.",
+    ]
+    where = "test rows" if conformal["measured_on"] == "test" else "each fold, by the scores of the others"
+    for level in conformal["levels"]:
+        if level["coverage"]:
+            covered, size = level["coverage"], level["mean_set_size"]
+            lines.append(
+                f"- Conformal sets at {100 * level['promised']:g}%: held the true class for "
+                f"{100 * covered['value']:.1f}% ({100 * covered['low']:.1f}% to {100 * covered['high']:.1f}%, "
+                f"{where}), {size:.2f} classes on average, {100 * level['undecided']:.1f}% left undecided."
+            )
+    lines.append(
+        f"- `uncertainty/conformal.json` holds the {conformal['rows']} scores behind these sets, which "
+        "`headstart predict --abstain` uses. They come from networks of the same kind, one for each fold, that had not "
+        "seen the row; this one was trained after them, on all rows."
+    )
+    if "level" in ood:
+        lines.append(
+            f"- `uncertainty/ood.safetensors` holds where features of {ood['rows']} development rows lie "
+            f"({ood['method']}). It finds inputs that look unlike them, not every input that the model gets wrong."
+        )
+    return [*lines, ""]
 
 
 def _loader(folder: Path, script: str, layout: str) -> str:

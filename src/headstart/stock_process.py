@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headstart.errors import RunError
 from headstart.types import Example, Prediction, Reporter
 
@@ -25,11 +28,12 @@ class StockProcess:
     """A stock loader's process. It imports its libraries and waits; `predict` gives it its one piece of work.
 
     Starting it early hides seconds of importing behind work that leaves a core idle. It ends by itself when this
-    process does.
+    process does. features: pooled features (n, D) of the inputs, where `predict` was asked for them.
     """
 
     def __init__(self, script: str) -> None:
         self.script = script
+        self.features: NDArray[np.float32] | None = None
         self._words: list[str] = []
         environment = {
             **os.environ,
@@ -49,16 +53,19 @@ class StockProcess:
         self._drain = threading.Thread(target=lambda: self._words.extend(self._process.stderr or []), daemon=True)
         self._drain.start()
 
-    def predict(self, folder: Path, examples: Sequence[Example], reporter: Reporter) -> list[Prediction]:
-        """Predict with the model saved in `folder`; can be called once.
+    def predict(
+        self, folder: Path, examples: Sequence[Example], reporter: Reporter, features: bool = False
+    ) -> list[Prediction]:
+        """Predict with the model saved in `folder`; can be called once. features: keep the inputs' features as well.
 
         Raises RunError with the process's last words when it fails.
         """
         with tempfile.TemporaryDirectory() as temporary:
             inputs, outputs = Path(temporary) / "inputs.json", Path(temporary) / "outputs.jsonl"
+            binary = Path(temporary) / "features"
             inputs.write_text(json.dumps([e.input for e in examples]), encoding="utf-8", errors="surrogatepass")
             try:
-                self._send([str(folder), str(inputs), str(outputs)])
+                self._send([str(folder), str(inputs), str(outputs), *([str(binary)] if features else [])])
                 for _ in reporter.track(
                     self._lines_as_they_come(outputs, len(examples)), "Saved model on unseen rows", len(examples)
                 ):
@@ -66,12 +73,14 @@ class StockProcess:
             finally:
                 self.close()
             written = outputs.read_text(encoding="utf-8") if outputs.exists() else ""
+            values = np.fromfile(binary, dtype=np.float32) if binary.exists() else None
         rows = [json.loads(line) for line in written.splitlines()]
         if self._process.returncode != 0 or len(rows) != len(examples):
             last = " | ".join(w.strip() for w in self._words[-3:])
             raise RunError(
                 f"The saved model in {folder} does not run by its stock loader: {last[-500:]}. Report this fault."
             )
+        self.features = None if values is None else values.reshape(len(examples), -1)
         return [prediction_of(example.id, example.target, row) for example, row in zip(examples, rows)]
 
     def close(self) -> None:

@@ -121,7 +121,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One output. Class tasks fill label and probabilities, text tasks fill text."""
+    """One output. Class tasks fill label and probabilities, text tasks fill text.
+
+    candidates: the classes of the conformal set, most probable first, where one was asked for; label is then None
+    unless the set holds exactly one. ood_percentile: share of inputs like the development rows that lie nearer to them,
+    in percent; ood: whether it is so large that the input is flagged as out of distribution.
+    """
 
     id: str
     target: str | None = None
@@ -129,16 +134,26 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     text: str | None = None
     error: str | None = None
+    candidates: tuple[str, ...] | None = None
+    ood: bool | None = None
+    ood_percentile: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The line that `predict` writes: input with label, probability, probabilities; or text; or error."""
+        """The line that `predict` writes: input with label, probability, probabilities and, where they were asked for
+        or are known, candidates and ood; or text; or error.
+        """
         if self.error is not None:
             return {"input": self.id, "error": self.error}
         if self.text is not None:
             row: dict[str, Any] = {"input": self.id, "text": self.text}
         else:
             top = self.probabilities.get(self.label or "")
-            row = {"input": self.id, "label": self.label, "probability": top, "probabilities": self.probabilities}
+            row = {"input": self.id, "label": self.label, "probability": top}
+            if self.candidates is not None:
+                row["candidates"] = list(self.candidates)
+            if self.ood is not None:
+                row |= {"ood": self.ood, "ood_percentile": self.ood_percentile}
+            row["probabilities"] = self.probabilities
         if self.target is not None:
             row["target"] = self.target
         return row

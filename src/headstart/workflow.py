@@ -24,6 +24,7 @@ from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
 from headstart.stages.select import select
 from headstart.stages.subset import fit_rows_to_budget
+from headstart.stages.uncertainty import calibrate_uncertainty
 from headstart.thumbnails import thumbnail_of
 from headstart.types import Reporter
 
@@ -67,9 +68,10 @@ def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
         tuned = finetune(context, selected, replaced)
     with clock.stage("evaluate"):
         evaluated = evaluate(context, selected, replaced, tuned)
+        uncertainty = calibrate_uncertainty(context, selected, tuned, evaluated)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
-    result = describe_run(context, selected, tuned, evaluated, published)
+    result = describe_run(context, selected, tuned, evaluated, published) | uncertainty
     write_model_card(result, run.model, evaluated.saved.script)
     return _finish(context, result)
 

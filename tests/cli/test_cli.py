@@ -131,6 +131,9 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
     assert "asked for with --depth head" in lines["Depth"]
+    level = next(row for row in result["conformal"]["levels"] if row["alpha"] == 0.05)
+    assert f"{100 * level['undecided']:.1f}% of inputs with --abstain 0.05;" in lines["Undecided"]
+    assert "95.0% promised" in lines["Undecided"]
 
 
 def test_cache_dir_takes_the_features_of_a_run(tiny_run: Tiny) -> None:
@@ -192,6 +195,56 @@ def test_predict_on_a_terminal_writes_a_table(
     assert 0.5 <= float(line.split()[2]) <= 1
 
 
+def test_predict_abstain_leaves_open_what_is_not_sure(tiny_run: Tiny, headstart: Headstart) -> None:
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left", "--abstain", "0.05")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    rows = [row for row in rows if "error" not in row]
+    assert len(rows) == 12
+    for row in rows:
+        assert row["label"] == (row["candidates"][0] if len(row["candidates"]) == 1 else None)
+        assert row["probability"] == (None if row["label"] is None else row["probabilities"][row["label"]])
+    undecided = sum(row["label"] is None for row in rows)
+    assert (
+        f"{undecided} of 13 inputs left undecided. Of inputs drawn like the development rows, at most 5% get"
+        in done.err
+    )
+
+
+def test_predict_abstain_on_a_terminal_names_the_candidates(
+    tiny_run: Tiny, headstart: Headstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("headstart.predictor.Predictor.threshold", lambda self, abstain: 1.0)
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left" / "001.png", "--abstain", "0.05")
+    assert "undecided: " in done.out
+    assert {"left", "right"} <= set(done.out.replace(",", " ").split())
+
+
+@pytest.mark.parametrize(("share", "told"), [
+    ("0.01", "24 independent groups of rows support 0.04 and more, 1 in 25"),
+    ("5", "abstain is 5; give a share above 0"), ("0", "above 0 and below 1"), ("nan", "above 0 and below 1"),
+])  # fmt: skip
+def test_predict_abstain_refuses_what_it_cannot_promise(
+    share: str, told: str, tiny_run: Tiny, headstart: Headstart
+) -> None:
+    done = headstart("predict", tiny_run.run, tiny_run.data / "left", "--abstain", share)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+def test_predict_says_how_many_inputs_are_unlike_the_training_data(
+    tiny_run: Tiny, headstart: Headstart, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "gradient.png")
+    done = headstart("predict", tiny_run.run, tmp_path / "gradient.png", tiny_run.data / "left" / "001.png")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["ood"] for row in rows] == [True, False]
+    assert rows[0]["ood_percentile"] > rows[1]["ood_percentile"]
+    assert "1 of 2 inputs are unlike the development rows (ood)" in done.err
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
 def test_a_folder_that_is_no_run_is_refused(command: str, headstart: Headstart, tmp_path: Path) -> None:
     done = headstart(command, tmp_path, *([] if command == "report" else [tmp_path]))
@@ -211,6 +264,8 @@ def test_evaluate_prints_each_metric_with_its_interval(tiny_run: Tiny, headstart
     assert done.code == 0
     assert done.out.splitlines()[0] == "24 rows, 1 not usable"
     assert any(line.startswith("accuracy") and "95% interval" in line for line in done.out.splitlines())
+    assert any(line.startswith("sets at 95%") and "left undecided" in line for line in done.out.splitlines())
+    assert "of 24 rows are unlike the development rows (ood)" in done.out
     as_json = headstart("evaluate", tiny_run.run, tiny_run.data, "--json")
     kept = json.loads((tiny_run.run / "evaluations" / "data.json").read_text())
     assert json.loads(as_json.out)["metrics"] == kept["metrics"]

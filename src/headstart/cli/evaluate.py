@@ -23,3 +23,14 @@ def command(run: str, data: str, as_json: bool) -> None:
     click.echo(f"{content['rows']} rows, {content['quarantined']} not usable")
     for name, value in content["metrics"].items():
         click.echo(f"{name:24} {value['value']:.4f}  (95% interval {value['low']:.4f} to {value['high']:.4f})")
+    for level in content.get("conformal", {}).get("levels", []):
+        if covered := level["coverage"]:
+            name = f"sets at {100 * level['promised']:g}%"
+            click.echo(
+                f"{name:24} {covered['value']:.4f}  (95% interval {covered['low']:.4f} to {covered['high']:.4f}) hold "
+                f"the true class; {100 * level['undecided']:.1f}% of rows left undecided"
+            )
+    if "ood" in content:
+        click.echo(
+            f"{content['ood']['flagged']} of {content['ood']['rows']} rows are unlike the development rows (ood)"
+        )

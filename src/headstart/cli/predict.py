@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -15,26 +16,60 @@ import click
 @click.argument("inputs", nargs=-1)
 @click.option("--text", "texts", multiple=True, help="A text to classify; may be given more than once.")
 @click.option("--input-column", help="Column of a table that holds the inputs; the training data's when left out.")
+@click.option(
+    "--abstain",
+    type=float,
+    metavar="SHARE",
+    help="Leave undecided what is not sure enough, for example 0.05: an input gets a label only where a conformal set "
+    "holds one class, else null and its candidates. Promised: of inputs drawn like the development rows, at most this "
+    "share gets a set without its true class; on average over all inputs, not for each class. For classes only.",
+)
 @click.option("--jsonl", is_flag=True, help="JSON lines also on a terminal.")
-def command(run: str, inputs: tuple[str, ...], texts: tuple[str, ...], input_column: str | None, jsonl: bool) -> None:
+def command(
+    run: str,
+    inputs: tuple[str, ...],
+    texts: tuple[str, ...],
+    input_column: str | None,
+    abstain: float | None,
+    jsonl: bool,
+) -> None:
     """Predict with a finished RUN for files, folders, globs or tables (INPUTS).
 
     Writes one JSON object per input on a pipe, a table on a terminal. An input that cannot be used gives an error row,
-    the rest go on, and the exit code is 1.
+    the rest go on, and the exit code is 1. Inputs of class tasks that lie further from the training data than all but
+    1% of the development rows are flagged (ood).
     """
     from headstart.predictor import load
 
     predictor = load(run)
+    if abstain is not None:
+        predictor.threshold(abstain)  # what cannot be promised is refused before any work
     values = gather(inputs, texts, predictor.modality, input_column or predictor.result["data"]["columns"].get("input"))
     plain = jsonl or not sys.stdout.isatty()
-    faults = 0
-    for prediction in predictor.stream(values):
-        faults += prediction.error is not None
+    counts: Counter[str] = Counter()
+    for prediction in predictor.stream(values, abstain):
         row = prediction.to_json()
+        undecided = prediction.candidates is not None and prediction.label is None
+        counts.update(faults=prediction.error is not None, ood=bool(prediction.ood), undecided=undecided)
         click.echo(json.dumps(row, ensure_ascii=False) if plain else _line(row))
-    if faults:
-        click.echo(f"{faults} of {len(values)} inputs could not be used.", err=True)
+    _say_counts(counts, len(values), abstain)
+    if counts["faults"]:
         sys.exit(1)
+
+
+def _say_counts(counts: Counter[str], total: int, abstain: float | None) -> None:
+    """What to know of all rows together, on stderr."""
+    from headstart.metrics.conformal import promise
+
+    if abstain is not None:
+        click.echo(f"{counts['undecided']} of {total} inputs left undecided. {promise(abstain)}", err=True)
+    if counts["ood"]:
+        click.echo(
+            f"{counts['ood']} of {total} inputs are unlike the development rows (ood): do not trust their answers.",
+            err=True,
+        )
+    if counts["faults"]:
+        click.echo(f"{counts['faults']} of {total} inputs could not be used.", err=True)
 
 
 def _line(row: dict[str, object]) -> str:
@@ -43,7 +78,11 @@ def _line(row: dict[str, object]) -> str:
         return f"{shown:60}  error: {row['error']}"
     if "text" in row:
         return f"{shown:60}  {row['text']}"
-    return f"{shown:60}  {row['label']}  {row['probability']:.3f}"
+    mark = "  ood" if row.get("ood") else ""
+    candidates = row.get("candidates")
+    if isinstance(candidates, list) and row["label"] is None:
+        return f"{shown:60}  undecided: {', '.join(candidates)}{mark}"
+    return f"{shown:60}  {row['label']}  {row['probability']:.3f}{mark}"
 
 
 def gather(inputs: tuple[str, ...], texts: tuple[str, ...], modality: str, column: str | None) -> list[str]:

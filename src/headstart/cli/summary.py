@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+SHOWN_ALPHA = 0.05
 NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
 
 
@@ -26,6 +27,7 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     for other in result["published"]:
         lines.append(f"Published  {_percent(other['value'])}  {other['name']} ({other['note']})")
     lines += _evidence_lines(result, metric)
+    lines += _undecided_lines(result)
     for warning in result["warnings"]:
         lines.append(f"Warning    {warning}")
     timing = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["timing"].items())
@@ -56,6 +58,21 @@ def _evidence_lines(result: dict[str, Any], metric: str) -> list[str]:
     if result["evidence"]["sentence"]:
         lines.append(f"Verdict    {result['evidence']['sentence']}")
     return lines
+
+
+def _undecided_lines(result: dict[str, Any]) -> list[str]:
+    """What `predict --abstain` would do at 5%, or at the smallest error rate above that the rows support."""
+    levels = (result.get("conformal") or {}).get("levels") or []
+    measured = [level for level in levels if level["coverage"] and level["alpha"] >= SHOWN_ALPHA]
+    if not measured:
+        return []
+    level = measured[0]
+    covered = level["coverage"]
+    return [
+        f"Undecided  {_percent(level['undecided'])} of inputs with --abstain {level['alpha']:g}; the sets held the "
+        f"true class for {_percent(covered['value'])} (95% interval {_percent(covered['low'])} to "
+        f"{_percent(covered['high'])}; {_percent(level['promised'])} promised)"
+    ]
 
 
 def _percent(value: float | None) -> str:

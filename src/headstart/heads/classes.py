@@ -45,8 +45,13 @@ class _Classifier(Tunable):
             self.head.weight.copy_(torch.from_numpy(head.weight))
             self.head.bias.copy_(torch.from_numpy(head.bias))
 
+    def pooled(self, *state: torch.Tensor) -> torch.Tensor:
+        """What the head reads (B, D), before rows are brought to unit length."""
+        features: torch.Tensor = self.suffix(*state)[self.feature]
+        return features
+
     def forward(self, *state: torch.Tensor) -> torch.Tensor:
-        pooled = self.suffix(*state)[self.feature]  # (B, D)
+        pooled = self.pooled(*state)  # (B, D)
         if self.unit_length:
             pooled = nn.functional.normalize(pooled, dim=-1)
         logits: torch.Tensor = self.head(pooled)  # (B, D) -> (B, C)
@@ -132,6 +137,19 @@ class ClassHead:
                 part = order[start : start + OUTPUT_BATCH]
                 logits[part] = module(*problem.inputs(rows[part], module.cut)).numpy()
         return logits
+
+    def pooled(self, problem: Problem, base: LinearHead, module: Tunable | None, rows: Rows) -> NDArray[np.float32]:
+        """Pooled features (n, D) that the head reads: cached ones, or those of a tuned module."""
+        if module is None:
+            return problem.features.pooled(base.feature, rows)
+        assert isinstance(module, _Classifier)
+        found = []
+        module.eval()
+        with torch.inference_mode():
+            for start in range(0, len(rows), OUTPUT_BATCH):
+                inputs = problem.inputs(rows[start : start + OUTPUT_BATCH], module.cut)
+                found.append(module.pooled(*inputs).numpy())
+        return np.concatenate(found)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         return fold_temperature(outputs.astype(np.float64), problem.labels[rows])

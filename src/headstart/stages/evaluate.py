@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.artifact import (
     Saved,
@@ -32,7 +33,10 @@ DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out 
 
 @dataclass
 class Evaluated:
-    """split: "test" or "cross_validation". scores of the shipped model; evidence as result.json holds it."""
+    """split: "test" or "cross_validation". scores of the shipped model; evidence as result.json holds it.
+
+    features: (n, D), of the test rows by the saved model; None where the task has no use for them.
+    """
 
     saved: Saved
     split: str
@@ -43,6 +47,7 @@ class Evaluated:
     temperature: float
     test_exposures: int
     evidence: dict[str, Any] = field(default_factory=dict)
+    features: NDArray[np.float32] | None = None
 
 
 def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> Evaluated:
@@ -57,7 +62,9 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
     examples = [context.dataset.examples[r] for r in (*golden, *context.split.test)]
-    stock = _stock_process(context, saved).predict(saved.folder, examples, context.reporter)
+    process = _stock_process(context, saved)
+    wanted = context.task.uncertainty is not None
+    stock = process.predict(saved.folder, examples, context.reporter, features=wanted)
     check = _check_golden(context, selected, tuned, golden, stock[: len(golden)], temperature)
     groups = problem.groups
     if len(context.split.test):
@@ -74,6 +81,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
         )
     scores = context.task.score(predictions, groups[rows], context.rng(4))
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
+    found.features = None if process.features is None else process.features[len(golden) :]
     found.evidence = _evidence(context, selected, tuned, found, rows, output_s)
     return found
 

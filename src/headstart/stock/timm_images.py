@@ -60,21 +60,28 @@ def fold_batch_norm(model: Any, input_size: tuple[int, int, int]) -> Any:
     return folded if (found - expected).abs().max() <= FOLDED_ERROR * expected.abs().max() else model
 
 
-def predict(loaded: tuple[Any, Any, list[str], Any], inputs: list[str]) -> Iterator[dict[str, Any]]:
-    """One {"probabilities": {class: p}} for each image path, in order."""
+def predict(
+    loaded: tuple[Any, Any, list[str], Any], inputs: list[str], features: bool = False
+) -> Iterator[dict[str, Any]]:
+    """One {"probabilities": {class: p}} for each image path, in order; with features also {"features": [D numbers]}."""
     import torch
 
     model, read, labels, side_by_side = loaded
     model = model.to(memory_format=torch.channels_last)
 
-    def work(paths: list[str]) -> list[list[float]]:
+    def work(paths: list[str]) -> list[dict[str, Any]]:
         images = torch.stack([read(path) for path in paths]).to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            probabilities: list[list[float]] = model(images).double().softmax(-1).tolist()  # (B, C)
-        return probabilities
+            states = model.forward_features(images)
+            probabilities = model.forward_head(states).double().softmax(-1).tolist()  # (B, C)
+            rows = [{"probabilities": dict(zip(labels, row))} for row in probabilities]
+            if features:
+                pooled = model.forward_head(states, pre_logits=True).tolist()  # (B, D)
+                rows = [{**row, "features": values} for row, values in zip(rows, pooled)]
+        return rows
 
     for rows in side_by_side(work, [inputs[i : i + BATCH] for i in range(0, len(inputs), BATCH)]):
-        yield from ({"probabilities": dict(zip(labels, row))} for row in rows)
+        yield from rows
 
 
 if __name__ == "__main__":

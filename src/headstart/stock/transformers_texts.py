@@ -22,7 +22,7 @@ def prepare() -> None:
 
 
 def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
-    """Tokenizer, a function from tokens to logits (B, C), and class names."""
+    """Tokenizer, a function from tokens to logits (B, C) and pooled features (B, D), and class names."""
     import torch
     from safetensors.torch import load_file
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
@@ -32,7 +32,7 @@ def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
     if not (root / "modules.json").is_file():
         classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
         names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
-        return tokenizer, lambda tokens: classifier(**tokens).logits, names
+        return tokenizer, lambda tokens: _classify(classifier, tokens), names
     encoder = AutoModel.from_pretrained(folder).eval()
     modules = json.loads((root / "modules.json").read_text(encoding="utf-8"))
     dense = load_file(root / modules[-1]["path"] / "model.safetensors")
@@ -43,41 +43,50 @@ def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
         keep = tokens["attention_mask"].unsqueeze(-1).float()
         pooled = (states * keep).sum(1) / keep.sum(1)  # (B, D)
         pooled = torch.nn.functional.normalize(pooled) if unit_length else pooled
-        return pooled @ dense["linear.weight"].T + dense["linear.bias"]  # (B, C)
+        return pooled @ dense["linear.weight"].T + dense["linear.bias"], pooled
 
     return tokenizer, logits, [encoder.config.id2label[i] for i in range(len(dense["linear.bias"]))]
 
 
+def _classify(classifier: Any, tokens: dict[str, Any]) -> tuple[Any, Any]:
+    """Logits (B, C) of a stock classifier, and what its last layer reads (B, D)."""
+    pooled = getattr(classifier, classifier.base_model_prefix)(**tokens).pooler_output
+    return classifier.classifier(pooled), pooled
+
+
 def predict(
-    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], inputs: list[str]
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], inputs: list[str], features: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """One {"probabilities": {class: p}} for each text, in order."""
+    """One {"probabilities": {class: p}} for each text, in order; with features also {"features": [D numbers]}."""
     for start in range(0, len(inputs), CHUNK):
-        yield from _predict_chunk(loaded, inputs[start : start + CHUNK])
+        yield from _predict_chunk(loaded, inputs[start : start + CHUNK], features)
 
 
 def _predict_chunk(
-    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], texts: list[str]
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], texts: list[str], features: bool
 ) -> list[dict[str, Any]]:
     """In batches of similar length, so that little is padded."""
     import torch
 
     parallel = import_module(f"{__package__}.side_by_side" if __package__ else "side_by_side")  # a sibling file
-    tokenizer, logits, labels = loaded
+    tokenizer, classify, labels = loaded
     ids = tokenizer(texts, truncation=True)["input_ids"]
     rows: list[dict[str, Any]] = [{}] * len(texts)
 
-    def work(batch: dict[str, Any]) -> list[list[float]]:
+    def work(batch: dict[str, Any]) -> list[dict[str, Any]]:
         with torch.inference_mode():
-            probabilities: list[list[float]] = logits(batch).double().softmax(-1).tolist()
-        return probabilities
+            logits, pooled = classify(batch)
+            found = [{"probabilities": dict(zip(labels, row))} for row in logits.double().softmax(-1).tolist()]
+            if features:
+                found = [{**row, "features": values} for row, values in zip(found, pooled.tolist())]
+        return found
 
     # the longest first, so that at the end no core waits long for another; tokenizers are not for several threads
     parts = list(_batches([len(i) for i in ids]))[::-1]
     padded = [dict(tokenizer.pad({"input_ids": [ids[i] for i in part]}, return_tensors="pt")) for part in parts]
     for part, found in zip(parts, parallel.side_by_side(work, padded)):
         for i, row in zip(part, found):
-            rows[i] = {"probabilities": dict(zip(labels, row))}
+            rows[i] = row
     return rows
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headstart.data import image
 from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
+from headstart.tasks.class_uncertainty import class_uncertainty
 from headstart.tasks.naive_classes import logistic_predictions
 from headstart.tasks.random_weights import random_weight_control
 from headstart.tasks.task import Task
@@ -53,4 +54,5 @@ TASK = Task(
     control=random_weight_control,
     control_passes=(1, 2),
     control_test_rows=500,
+    uncertainty=class_uncertainty,
 )

@@ -42,4 +42,5 @@ TASK = Task(
     control=untouched_control,
     control_passes=(0, 1),
     control_test_rows=10_000,
+    uncertainty=None,
 )

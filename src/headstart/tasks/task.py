@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.features import Extractor
-from headstart.heads.head import Head
+from headstart.heads.head import Head, Outputs, Tunable
+from headstart.metrics.conformal import CalibrationScores
+from headstart.metrics.ood import OodDetector
 from headstart.problem import Problem, Rows
 from headstart.types import Example, Interval, Prediction, Reporter
 
@@ -56,9 +58,44 @@ class Control:
     rows: Rows
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """What ships, and what is known of it on rows that it may be measured on.
+
+    module: the tuned network, None for the untuned one. base: its untuned head. outputs: out-of-fold ones for `rows`,
+    calibrated; folds: (n,) fold of each. dev_rows, dev_folds: all development rows. test_rows: held-out rows, maybe
+    none; test_predictions, test_features (n, D): the saved model's for them. seconds: that may be spent.
+    """
+
+    base: Any
+    module: Tunable | None
+    outputs: Outputs
+    rows: Rows
+    folds: NDArray[np.int64]
+    dev_rows: Rows
+    dev_folds: NDArray[np.int64]
+    test_rows: Rows
+    test_predictions: Sequence[Prediction]
+    test_features: NDArray[np.float32] | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What is saved with a model, and the parts of result.json that describe it: conformal, ood.
+
+    detector: None where there was no time or were too few rows for one.
+    """
+
+    scores: CalibrationScores
+    detector: OodDetector | None
+    details: dict[str, Any]
+
+
 ScoreFunction = Callable[[Sequence[Prediction], NDArray[np.int64], np.random.Generator], Scores]
 NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], int], list[Prediction]]
 ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
+UncertaintyFunction = Callable[[Problem, Shipped, np.random.Generator], Uncertainty]
 
 
 @dataclass(frozen=True)
@@ -72,7 +109,7 @@ class Task:
     decision_folds: how many folds of development data decide on depth; None for all of them.
     naive: a baseline without any pretrained model, or None. control: what pretraining is measured against;
     control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many of
-    these, and fewer where the budget is short.
+    these, and fewer where the budget is short. uncertainty: what the saved model can say of its own doubt, or None.
     """
 
     name: str
@@ -91,6 +128,7 @@ class Task:
     control: ControlFunction
     control_passes: tuple[int, int]
     control_test_rows: int
+    uncertainty: UncertaintyFunction | None
 
     @property
     def control_is_untuned(self) -> bool:
