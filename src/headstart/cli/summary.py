@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+FOUND = {
+    "label_errors": "likely label errors",
+    "leaks": "test rows known from training",
+    "columns": "columns that tell the label",
+    "duplicates": "copies",
+    "outliers": "outliers",
+    "classes": "classes that cannot be judged or told apart",
+}
 NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
 
 
@@ -26,6 +34,7 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     for other in result["published"]:
         lines.append(f"Published  {_percent(other['value'])}  {other['name']} ({other['note']})")
     lines += _evidence_lines(result, metric)
+    lines += _found_lines(result, run)
     for warning in result["warnings"]:
         lines.append(f"Warning    {warning}")
     timing = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["timing"].items())
@@ -56,6 +65,13 @@ def _evidence_lines(result: dict[str, Any], metric: str) -> list[str]:
     if result["evidence"]["sentence"]:
         lines.append(f"Verdict    {result['evidence']['sentence']}")
     return lines
+
+
+def _found_lines(result: dict[str, Any], run: str) -> list[str]:
+    """One line where something in the data should be looked at."""
+    counts = {name: found.get("count", 0) for name, found in result.get("findings", {}).items()}
+    told = [f"{counts[name]} {words}" for name, words in FOUND.items() if counts.get(name)]
+    return [f"Found      {', '.join(told)}; see {run}/findings"] if told else []
 
 
 def _percent(value: float | None) -> str:
