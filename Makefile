@@ -74,9 +74,10 @@ docs: $(STAMP)
 # cli_startup: seconds of --help. extraction: frozen features, against timm, OpenVINO's throughput mode,
 # sentence-transformers and transformers. elpv_head, text_head: new heads, against logistic regression on the rivals'
 # features. calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
-# speech_decoder: against Whisper untouched. speech_epochs: an epoch, against Seq2SeqTrainer. second_fit: what the cache
-# saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept? ladder: 5 and 10 minutes, against logistic
-# regression and fastai (in an environment of its own). All of them take hours; some of them:
+# label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched. speech_epochs: an epoch, against
+# Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept?
+# ladder: 5 and 10 minutes, against logistic regression and fastai (in an environment of its own). All of them take hours;
+# some of them:
 # make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
 bench: $(BENCH_STAMP)
 	@PYTHON='$(CURDIR)/$(BIN)/python' sh benchmarks/run_all.sh $(BENCH)

@@ -23,8 +23,8 @@ import numpy as np
 T = TypeVar("T")
 HERE = Path(__file__).resolve().parent
 VERSIONED = (
-    "headstart", "torch", "torchvision", "timm", "transformers", "sentence-transformers", "scikit-learn", "openvino",
-    "numpy",
+    "headstart", "torch", "torchvision", "timm", "transformers", "sentence-transformers", "scikit-learn", "cleanlab",
+    "openvino", "numpy",
 )  # fmt: skip
 
 

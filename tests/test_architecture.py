@@ -19,7 +19,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("types", "errors", "settings"), 0),
     **dict.fromkeys(
         ("data", "sources", "metrics", "transferability", "runtime", "demo_data", "run_dir", "budget", "plan",
-         "feature_store", "stock_process"), 1),
+         "feature_store", "stock_process", "findings"), 1),
     **dict.fromkeys(("backbones", "features", "problem", "heads", "training", "uncertainty"), 2),
     **dict.fromkeys(("tasks", "artifact"), 3),
     **dict.fromkeys(("stages",), 4),

@@ -17,14 +17,21 @@ VERSIONED = ("torch", "timm", "transformers", "openvino", "numpy", "scikit-learn
 
 
 def describe_run(
-    context: Context, selected: Selected, tuned: Tuned, evaluated: Evaluated, published: list[dict[str, Any]]
+    context: Context,
+    selected: Selected,
+    tuned: Tuned,
+    evaluated: Evaluated,
+    findings: dict[str, Any],
+    published: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything that the report and the summary show."""
     task, engine = context.task, selected.extractor.engine
     details = evaluated.scores.details
-    for example in details.get("examples", []):
-        if task.modality == "text":
-            example["excerpt"] = _text_of(context, example["input"])[:320]
+    listed = [row for found in findings.values() for row in found.get("rows", []) if "input" in row]
+    if task.modality == "text":
+        texts = {e.id: e.input for e in context.dataset.examples}
+        for example in (*details.get("examples", []), *listed):
+            example["excerpt"] = texts.get(example["input"], "")[:320]
     calibration = details.get("calibration")
     return {
         "headstart_version": version("headstart"),
@@ -50,6 +57,7 @@ def describe_run(
         "per_class": details.get("per_class", []),
         "calibration": {**calibration, "temperature": evaluated.temperature} if calibration else None,
         "examples": details.get("examples", []),
+        "findings": findings,
         "artifact": _artifact(evaluated, selected),
         "timing": {name: round(seconds, 2) for name, seconds in context.clock.stages.items()},
         "seconds": round(context.clock.spent(), 2),
@@ -108,10 +116,6 @@ def _artifact(evaluated: Evaluated, selected: Selected) -> dict[str, Any]:
     }
 
 
-def _text_of(context: Context, example_id: str) -> str:
-    return next((e.input for e in context.dataset.examples if e.id == example_id), "")
-
-
 def _data(context: Context) -> dict[str, Any]:
     dataset, split = context.dataset, context.split
     groups = Counter(e.group for e in dataset.examples)
@@ -119,6 +123,7 @@ def _data(context: Context) -> dict[str, Any]:
         "path": str(dataset.root),
         "rows": len(dataset.examples) + len(dataset.rejected),
         "used": len(dataset.examples),
+        "excluded": dataset.excluded,
         "quarantined": len(dataset.rejected),
         "quarantine_reasons": dict(Counter(r.reason for r in dataset.rejected)),
         "duplicates_grouped": sum(n - 1 for n in groups.values() if n > 1),

@@ -60,6 +60,14 @@ LOADING = {
     'model = SentenceTransformer("{path}")',
 }
 PIPELINES = {"speech-recognition": "automatic-speech-recognition"}
+FINDINGS = {
+    "label_errors": ("Likely label errors", "Look at each: the label, or the suggestion, may be right."),
+    "leaks": ("Test rows known from training", "They flatter the score; leave them out on one side."),
+    "columns": ("Columns that tell the label", "Make sure that the inputs do not show what such a column holds."),
+    "duplicates": ("Copies", "They were kept together in every split; where labels differ, at least one is wrong."),
+    "outliers": ("Unlike all others", "Damaged, mixed up, or just rare: look at each."),
+    "classes": ("Classes that cannot be judged or told apart", "Add examples, or merge classes that mean the same."),
+}
 IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
 
@@ -189,6 +197,12 @@ def _view(result: dict[str, Any], thumbnails: Thumbnails | None) -> dict[str, An
     task = str(result.get("task") or "")
     headline: Key = ("metrics", result.get("headline_split") or "test", result.get("headline_metric") or "")
     examples = [row for row in result.get("examples") or [] if isinstance(row, dict)][:EXAMPLES_SHOWN]
+    found = _found(result)
+    listed = [row for finding in found for row in finding["rows"]]
+    pictures = _pictures([*examples, *listed], thumbnails)
+    shown = iter(pictures[len(examples) :])
+    for finding in found:
+        finding["pictures"] = [next(shown) for _ in finding["rows"]]
     return {
         "r": result,
         "n": writer.n,
@@ -205,11 +219,27 @@ def _view(result: dict[str, Any], thumbnails: Thumbnails | None) -> dict[str, An
         "headline_style": metric(result.get("headline_metric")),
         "comparison": _comparison(writer, headline, result),
         "examples": examples,
-        "pictures": _pictures(examples, thumbnails),
+        "pictures": pictures[: len(examples)],
+        "found": found,
         "matrix_limit": CLASSES_IN_MATRIX,
         "probability_metrics": ("log_loss", "brier", "ece"),
         "loading": _loading(result, task),
     }
+
+
+def _found(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Findings that found something, in the order in which they are told."""
+    findings = result.get("findings") or {}
+    return [
+        {
+            "name": name,
+            "title": title,
+            "advice": advice,
+            "rows": [row for row in findings[name].get("rows") or [] if isinstance(row, dict)][:EXAMPLES_SHOWN],
+        }
+        for name, (title, advice) in FINDINGS.items()
+        if isinstance(findings.get(name), Mapping) and findings[name].get("count")
+    ]
 
 
 def _comparison(writer: _Writer, headline: Key, result: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,16 @@ class RunDir:
 
     def write_quarantine(self, rejected: Iterable[Rejected]) -> None:
         """quarantine.csv: rows that were not used, with reasons."""
+        self.write_csv("quarantine.csv", ["input", "reason", "detail"], ([r.id, r.reason, r.detail] for r in rejected))
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A CSV file; its folder is made where it is missing."""
         stream = io.StringIO(newline="")
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["input", "reason", "detail"])
-        writer.writerows([r.id, r.reason, r.detail] for r in rejected)
-        write_atomically(self.path / "quarantine.csv", stream.getvalue())
+        writer.writerow(header)
+        writer.writerows(rows)
+        (self.path / name).parent.mkdir(exist_ok=True)
+        write_atomically(self.path / name, stream.getvalue())
 
 
 def write_atomically(file: Path, text: str) -> None:

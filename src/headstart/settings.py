@@ -22,6 +22,7 @@ class Settings:
     the decoder), "third" (the last third), "all" (the whole network) and "lora" (low-rank changes to all of it) are
     tuned and kept whatever the comparison says.
     budget_seconds: wall-clock limit from the start of the process, downloads excluded.
+    exclude: a table whose column "input" or "id" names rows to leave out, such as a CSV file of a run's findings.
     cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     input_column: str | None = None
     target_column: str | None = None
     group_column: str | None = None
+    exclude: str | None = None
     engine: str = "auto"
     plan: str | None = None
     offline: bool = False

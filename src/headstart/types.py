@@ -20,6 +20,7 @@ class Example:
     group: rows with the same group are never separated by a split.
     digest: hash of the decoded content; the feature cache's name for this example.
     split: "train" or "test" where the data say so, else None.
+    near: equal for copies and near copies, and for these only; "" where nobody looked.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Example:
     group: str
     digest: str
     split: str | None = None
+    near: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Dataset:
     columns: role ("input", "target", "group") -> the user's name for it.
     fingerprint: digest over ids, contents and targets.
     notes: sentences for the summary (what was inferred, scaled, collapsed).
+    side: other columns with few values, name -> a value for each example. excluded: rows left out because the user
+    said so.
     """
 
     task: str
@@ -58,6 +62,8 @@ class Dataset:
     columns: dict[str, str]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    side: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    excluded: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from headstart.settings import Settings
 from headstart.sources.cache_dir import cache_dir
 from headstart.stages.context import Context
 from headstart.stages.evaluate import evaluate
+from headstart.stages.find import find
 from headstart.stages.finetune import finetune
 from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
@@ -69,9 +70,11 @@ def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
     with clock.stage("evaluate"):
         evaluated = evaluate(context, selected, replaced, tuned)
         uncertainty = calibrate_uncertainty(context, selected, tuned, evaluated)
+    with clock.stage("find"):
+        findings = find(context, selected, replaced, evaluated)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
-    result = describe_run(context, selected, tuned, evaluated, published) | uncertainty
+    result = describe_run(context, selected, tuned, evaluated, findings, published) | uncertainty
     write_model_card(result, run.model, evaluated.saved.script)
     return _finish(context, result)
 

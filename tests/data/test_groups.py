@@ -102,7 +102,7 @@ def test_names_do_not_depend_on_the_order():
 
 def test_a_scene_that_never_changes_is_not_one_huge_group_but_said():
     frames = [cell(1).point(lambda v, i=i: min(255, v + i % 2)) for i in range(60)]
-    groups, notes = group_rows([seen(f, f"{i:02}") for i, f in enumerate(frames)], [""] * 60)
+    groups, _, notes = group_rows([seen(f, f"{i:02}") for i, f in enumerate(frames)], [""] * 60)
     assert len(set(groups)) == 60
     assert "of 60 images look alike at a glance" in notes[0]
     assert "--group-column" in notes[0]

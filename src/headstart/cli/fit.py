@@ -38,6 +38,11 @@ import click
 @click.option("--target-column", help="Column with the labels or transcripts.")
 @click.option("--group-column", help="Rows with the same value here are never separated by a split.")
 @click.option(
+    "--exclude",
+    type=click.Path(),
+    help="CSV whose column input (or id) names rows to leave out, such as a run's findings/label_errors.csv.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["auto", "openvino", "torch"]),
     default="auto",

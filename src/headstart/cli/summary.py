@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 SHOWN_ALPHA = 0.05
+FOUND = {
+    "label_errors": "likely label errors",
+    "leaks": "test rows known from training",
+    "columns": "columns that tell the label",
+    "duplicates": "copies",
+    "outliers": "outliers",
+    "classes": "classes that cannot be judged or told apart",
+}
 NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
 
 
@@ -28,6 +36,7 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
         lines.append(f"Published  {_percent(other['value'])}  {other['name']} ({other['note']})")
     lines += _evidence_lines(result, metric)
     lines += _undecided_lines(result)
+    lines += _found_lines(result, run)
     for warning in result["warnings"]:
         lines.append(f"Warning    {warning}")
     timing = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["timing"].items())
@@ -73,6 +82,13 @@ def _undecided_lines(result: dict[str, Any]) -> list[str]:
         f"true class for {_percent(covered['value'])} (95% interval {_percent(covered['low'])} to "
         f"{_percent(covered['high'])}; {_percent(level['promised'])} promised)"
     ]
+
+
+def _found_lines(result: dict[str, Any], run: str) -> list[str]:
+    """One line where something in the data should be looked at."""
+    counts = {name: found.get("count", 0) for name, found in result.get("findings", {}).items()}
+    told = [f"{counts[name]} {words}" for name, words in FOUND.items() if counts.get(name)]
+    return [f"Found      {', '.join(told)}; see {run}/findings"] if told else []
 
 
 def _percent(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import sys
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
 from headstart.types import Dataset, Example, Rejected, Reporter
+
+SIDE_ROWS = 8  # a column with more values than one for so many rows is a name or a number, not a kind
+SIDE_COLUMNS = 64  # kept at most: a pointer for each row and column
 
 
 def check(
@@ -37,13 +41,13 @@ def check(
         target = row.values[columns.target].strip()
         if isinstance(outcome, Checked) and known_classes and target not in known_classes:
             rejected.append(
-                Rejected(_row_id(row, columns), "unknown class", f"{target!r} is not among the model's classes")
+                Rejected(row_id(row, columns), "unknown class", f"{target!r} is not among the model's classes")
             )
         elif isinstance(outcome, Checked):
             kept.append((row, outcome))
             unusual.update(outcome.notes)
         else:
-            rejected.append(Rejected(_row_id(row, columns), outcome.reason, outcome.detail))
+            rejected.append(Rejected(row_id(row, columns), outcome.reason, outcome.detail))
     notes += [f"{count} {note}" for note, count in unusual.items()]
     if not kept:
         raise DataError(_nothing_usable(table, rejected))
@@ -55,8 +59,9 @@ def check(
     if columns.target_kind == "class" and not known_classes:
         classes = _classes(examples, columns, notes)
     notes += _conflicts(examples) if columns.target_kind == "class" else []
+    side = {} if known_classes else _side_columns([row for row, _ in kept], columns, table.columns)
     return Dataset(task, columns.modality, root, tuple(examples), tuple(rejected), classes, columns.by_role(),
-                   _fingerprint(examples), tuple(notes))  # fmt: skip
+                   _fingerprint(examples), tuple(notes), side)  # fmt: skip
 
 
 def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[Checked | UnusableInput]:
@@ -81,7 +86,8 @@ def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[C
         return list(reporter.track(pool.map(decode, table.rows), f"Checking {modality.plural}", len(table.rows)))
 
 
-def _row_id(row: Row, columns: Columns) -> str:
+def row_id(row: Row, columns: Columns) -> str:
+    """What the user recognises the row by."""
     if columns.modality == "text":
         return row.id
     value = row.values[columns.input]
@@ -98,15 +104,28 @@ def _require_both_splits(table: RawTable, kept: list[tuple[Row, Checked]], rejec
 
 def _examples(kept: list[tuple[Row, Checked]], columns: Columns, base: Path) -> tuple[list[Example], list[str]]:
     users = [row.values[columns.group].strip() if columns.group else "" for row, _ in kept]
-    groups, notes = group_rows([checked for _, checked in kept], users)
+    grouped = group_rows([checked for _, checked in kept], users)
     examples = []
-    for (row, checked), group in zip(kept, groups):
+    for (row, checked), group, near in zip(kept, grouped.groups, grouped.near):
         value = row.values[columns.input]
         if columns.modality != "text":
             value = str(base / value)
         target = row.values[columns.target].strip()
-        examples.append(Example(_row_id(row, columns), value, target, group, checked.digest, row.split))
-    return examples, notes
+        examples.append(Example(row_id(row, columns), value, target, group, checked.digest, row.split, near))
+    return examples, grouped.notes
+
+
+def _side_columns(rows: list[Row], columns: Columns, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Columns without a role that have at least two values and few: at most one for every SIDE_ROWS rows.
+
+    Equal values are one string in memory.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        values = {row.values[name].strip() for row in rows} if name not in columns.by_role().values() else set()
+        if 2 <= len(values) <= len(rows) // SIDE_ROWS and len(found) < SIDE_COLUMNS:
+            found[name] = tuple(sys.intern(row.values[name].strip()) for row in rows)
+    return found
 
 
 def _classes(examples: list[Example], columns: Columns, notes: list[str]) -> tuple[str, ...]:

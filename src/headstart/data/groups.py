@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +22,36 @@ BLOCK = 128
 Links = NDArray[np.int64]  # (n, 2) row indices that belong together
 
 
-def group_rows(outcomes: Sequence[Checked], user_groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Name each row's group, and give notes for the summary.
+class Grouped(NamedTuple):
+    """groups: name of each row's group. near: the same for copies and near copies alone. notes: for the summary."""
+
+    groups: list[str]
+    near: list[str]
+    notes: list[str]
+
+
+def group_rows(outcomes: Sequence[Checked], user_groups: Sequence[str]) -> Grouped:
+    """Name each row's group.
 
     user_groups: the group column's value for each row, "" where there is none. Unions are transitive. A name is the
     group's smallest content digest, so it depends neither on the order of the rows nor on the seed.
     """
-    count = len(outcomes)
-    exact = _linked_by_key(outcomes, user_groups)
-    near, notes = _linked_by_sketch(outcomes)
-    member = _components(count, np.concatenate([exact, near]))
+    by_sketch, notes = _linked_by_sketch(outcomes)
+    nobody = [""] * len(outcomes)
+    near = _names(outcomes, np.concatenate([_linked_by_key(outcomes, nobody), by_sketch]))
+    if not any(user_groups):
+        return Grouped(near, near, notes)
+    groups = _names(outcomes, np.concatenate([_linked_by_key(outcomes, user_groups), by_sketch]))
+    return Grouped(groups, near, notes)
+
+
+def _names(outcomes: Sequence[Checked], links: Links) -> list[str]:
+    """Of each row the smallest digest among those it is linked with."""
+    member = _components(len(outcomes), links).tolist()
     name: dict[int, str] = {}
-    for part, outcome in zip(member.tolist(), outcomes):
+    for part, outcome in zip(member, outcomes):
         name[part] = min(name.get(part, outcome.digest), outcome.digest)
-    return [name[part] for part in member.tolist()], notes
+    return [name[part] for part in member]
 
 
 def _linked_by_key(outcomes: Sequence[Checked], user_groups: Sequence[str]) -> Links:

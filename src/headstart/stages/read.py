@@ -8,6 +8,7 @@ from pathlib import Path
 from headstart.data import columns as column_inference
 from headstart.data import folders
 from headstart.data.check import check
+from headstart.data.exclude import without_excluded
 from headstart.data.split import Split, make_split
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
@@ -29,7 +30,10 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
         table, settings.input_column, settings.target_column, settings.group_column, wanted
     )
     task = named or task_for(columns.modality, columns.target_kind)
-    dataset = check(table, columns, task.name, root, reporter)
+    excluded = 0
+    if settings.exclude is not None:
+        table, excluded = without_excluded(table, columns, Path(settings.exclude).expanduser())
+    dataset = replace(check(table, columns, task.name, root, reporter), excluded=excluded)
     return task, dataset, make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
 
 
