@@ -127,20 +127,24 @@ def open_and_write(root: Path, seed: int) -> int:
 
 
 def evict_repeatedly(root: Path) -> int:
-    count = 0
+    count = len(evict(root, 0, lambda message: None))
+    (root / "evicting").write_text("")
     end = time.monotonic() + 60
     while not (root / "done").exists() and time.monotonic() < end:
         count += len(evict(root, 0, lambda message: None))
-    return count
+    return count + len(evict(root, 0, lambda message: None))  # now all stores are closed: what is left may go
 
 
 def test_stores_may_be_opened_while_another_process_evicts(tmp_path):
     with SPAWN.Pool(1) as evictor:
         counting = evictor.apply_async(evict_repeatedly, (tmp_path,))
+        end = time.monotonic() + 30
+        while not (tmp_path / "evicting").exists() and time.monotonic() < end:
+            time.sleep(0.01)
         assert run(open_and_write, (tmp_path, 1), (tmp_path, 2)) == [60, 60]
         (tmp_path / "done").write_text("")
         assert counting.get(60) > 0
-    assert {path.name for path in tmp_path.iterdir()} <= {"done", "store0", "store1", "store2"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"evicting", "done", "store0", "store1", "store2"}
 
 
 def kill(process: Any) -> None:
