@@ -6,12 +6,12 @@ from typing import Any
 
 SHOWN_ALPHA = 0.05
 FOUND = {
-    "label_errors": "likely label errors",
-    "leaks": "test rows known from training",
-    "columns": "columns that tell the label",
-    "duplicates": "copies",
-    "outliers": "outliers",
-    "classes": "classes that cannot be judged or told apart",
+    "label_errors": ("likely label error", "likely label errors"),
+    "leaks": ("test row known from training", "test rows known from training"),
+    "columns": ("column that tells the label", "columns that tell the label"),
+    "duplicates": ("copy", "copies"),
+    "outliers": ("outlier", "outliers"),
+    "classes": ("class that cannot be judged or told apart", "classes that cannot be judged or told apart"),
 }
 NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
 
@@ -87,7 +87,8 @@ def _undecided_lines(result: dict[str, Any]) -> list[str]:
 def _found_lines(result: dict[str, Any], run: str) -> list[str]:
     """One line where something in the data should be looked at."""
     counts = {name: found.get("count", 0) for name, found in result.get("findings", {}).items()}
-    told = [f"{counts[name]} {words}" for name, words in FOUND.items() if counts.get(name)]
+    found = [(counts.get(name, 0), words) for name, words in FOUND.items()]
+    told = [f"{count} {words[0] if count == 1 else words[1]}" for count, words in found if count]
     return [f"Found      {', '.join(told)}; see {run}/findings"] if told else []
 
 

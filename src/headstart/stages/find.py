@@ -28,6 +28,8 @@ NEIGHBOURS = 10
 MOST_ROWS = 20_000  # compared with each other; beyond that an even part of them
 PRODUCTS_PER_SECOND = 2e10  # multiply-adds of a slow machine, for deciding whether there is time
 SMALL_CLASS = 10  # distinct examples below which nothing can be said about a class
+ANOTHER_FORM = 0.99  # explained by a column, from where it may be the label itself
+MIN_GROUPS = 10  # values of a column, from which it can be split by
 MOST_PAIRS = 500  # of classes, those most often taken for each other
 
 LABEL_RULE = (
@@ -141,11 +143,17 @@ def _columns(context: Context, selected: Selected) -> Finding:
     lines = [Found(name, results[name].tau, _confounded(results[name])) for name in strong]
     for name in strong[:3]:
         context.warnings.append(
-            f"Column {name!r} tells the label without looking at the inputs: {_confounded(results[name])}. If "
-            f"the inputs show what it holds, the score may rest on that. Try --group-column {name}, or "
-            "collect examples that break the link."
+            f"Column {name!r} tells the label without looking at the inputs: {_confounded(results[name])}. "
+            f"{_advice(name, results[name].tau, int(tested[name].max()) + 1)}"
         )
     return Finding("columns", "column", COLUMN_RULE, len(tested), tuple(lines))
+
+
+def _advice(name: str, tau: float, values: int) -> str:
+    if tau > ANOTHER_FORM:
+        return "If it is the label in another form, nothing is wrong."
+    grouped = f"Try --group-column {name}, or collect" if values >= MIN_GROUPS else "Collect"
+    return f"If the inputs show what it holds, the score may rest on that. {grouped} examples that break the link."
 
 
 def _confounded(found: Association) -> str:
