@@ -105,6 +105,13 @@ def test_the_first_rung_that_does_not_pay_ends_the_ladder(monkeypatch: pytest.Mo
     assert "the interval does not exclude zero" in tuned.why
 
 
+def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, _ = climb(monkeypatch, {"block": 0.3}, context_of())  # from 0.1 to 0.3
+    assert tuned.chosen.name == "head"
+    assert "tuning the last block and head did harm" in tuned.why
+    assert "does not exclude zero" not in tuned.why
+
+
 def test_what_does_not_fit_is_said_and_the_rung_before_ships(monkeypatch: pytest.MonkeyPatch) -> None:
     context = context_of()
     tuned, _ = climb(monkeypatch, {"block": -0.1, "third": "it does not fit the budget"}, context)

@@ -86,9 +86,9 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         difference = attempt.rung.difference
         assert difference is not None
         if forced == "auto" and not difference.high < 0:
-            ladder.reasons.append(
-                f"tuning the {depth.part} did not pay: {told}, and the interval does not exclude zero"
-            )
+            verdict = "did harm" if difference.low > 0 else "did not pay"
+            unsure = "" if difference.low > 0 else ", and the interval does not exclude zero"
+            ladder.reasons.append(f"tuning the {depth.part} {verdict}: {told}{unsure}")
             return
         ladder.kept = attempt
         ladder.reasons.append(
