@@ -99,14 +99,24 @@ def test_as_long_as_it_pays_the_next_rung_is_tried(monkeypatch: pytest.MonkeyPat
     assert [planned.name for planned in context.plan.rungs] == ["block", "third", "all"]
 
 
-def test_the_first_rung_that_does_not_pay_ends_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
-    tuned, seen = climb(monkeypatch, {"block": 0.0}, context_of())
-    assert (tuned.chosen.name, tuned.module, len(seen)) == ("head", None, 1)
+def test_two_rungs_in_a_row_that_do_not_pay_end_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, seen = climb(monkeypatch, {"block": 0.0, "third": 0.0, "all": -0.1}, context_of())
+    assert (tuned.chosen.name, tuned.module) == ("head", None)
+    assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "head")]
     assert "the interval does not exclude zero" in tuned.why
 
 
+def test_one_rung_may_be_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = context_of()
+    tuned, seen = climb(monkeypatch, {"block": 0.0, "third": -0.1, "all": "it does not fit the budget"}, context)
+    assert tuned.chosen.name == "third"
+    assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "head"), ("all", "third")]
+    assert [planned.name for planned in context.plan.rungs] == ["block", "third"]
+    assert context.warnings == []
+
+
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:
-    tuned, _ = climb(monkeypatch, {"block": 0.3}, context_of())  # from 0.1 to 0.3
+    tuned, _ = climb(monkeypatch, {"block": 0.3, "third": 0.3}, context_of())  # from 0.1 to 0.3
     assert tuned.chosen.name == "head"
     assert "tuning the last block and head did harm" in tuned.why
     assert "does not exclude zero" not in tuned.why

@@ -122,20 +122,27 @@ def test_the_weights_that_count_are_an_average_of_the_last_steps() -> None:
         assert not torch.allclose(value, raw[0][name], atol=1e-3), name
 
 
-def test_half_a_schedule_without_a_new_lowest_ends_it_with_the_weights_of_the_lowest() -> None:
+def test_the_weights_of_the_lowest_development_loss_are_kept() -> None:
     seen: list[dict[str, torch.Tensor]] = []
-    losses = iter([0.5, 0.3, 0.4, 0.35, 0.31, 0.1])
+    losses = iter([0.5, 0.3, 0.4, 0.35, 0.31])
 
     def evaluate(module: nn.Module) -> float:
         seen.append(weights(module))
         return next(losses)
 
-    trained = train(_Net(), ROWS, squared, RECIPE, 6, 0, watch=Watch(evaluate))
+    trained = train(_Net(), ROWS, squared, RECIPE, 5, 0, watch=Watch(evaluate))
     assert [entry["dev_loss"] for entry in trained.curve] == [0.5, 0.3, 0.4, 0.35, 0.31]
-    assert (trained.best_epoch, trained.stopped, trained.ended_early) == (2, "", True)
+    assert (trained.best_epoch, trained.stopped) == (2, "")
     kept = weights(trained.module)
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
-    assert not any(torch.equal(kept[name], seen[3][name]) for name in kept)
+    assert not any(torch.equal(kept[name], seen[4][name]) for name in kept)
+
+
+def test_watching_does_not_change_what_is_learnt() -> None:
+    losses = iter([0.4, 0.3, 0.2])
+    watched = train(_Net(), ROWS, squared, RECIPE, 3, 0, watch=Watch(lambda _: next(losses)))
+    alone = weights(fit(epochs=3).module)
+    assert all(torch.equal(value, alone[name]) for name, value in weights(watched.module).items())
 
 
 def test_units_further_from_the_head_learn_slower() -> None:

@@ -15,6 +15,8 @@ from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
+MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
+
 
 @dataclass
 class Tuned:
@@ -41,7 +43,7 @@ class _Ladder:
 
 
 def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
-    """Climb until a rung does not pay or does not fit. Ctrl-C or the end of the budget keeps the rung before."""
+    """Climb until two rungs in a row do not pay, or one does not fit; Ctrl-C or the end of time keeps the rung before."""
     ladder = _Ladder([replaced.rung])
     try:
         _climb(context, selected, replaced, ladder)
@@ -70,13 +72,13 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
     context.reserve_seconds = reserve(context, selected, replaced)
     if depths:
         _prepare_views(context, selected, replaced)
-    planned = context.plan.rungs
+    planned, failures = context.plan.rungs, 0
     context.plan = context.plan.with_(rungs=planned or ())
     for depth in depths:
         attempt = _attempt(context, selected, replaced, ladder, depth)
         if isinstance(attempt, str):
             ladder.reasons.append(f"tuning the {depth.part} was left out: {attempt}")
-            if ladder.kept is None:
+            if len(ladder.rungs) == 1:
                 context.warnings.append(f"No tuning: {attempt}.")
             return
         ladder.rungs.append(attempt.rung)
@@ -89,8 +91,11 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
             verdict = "did harm" if difference.low > 0 else "did not pay"
             unsure = "" if difference.low > 0 else ", and the interval does not exclude zero"
             ladder.reasons.append(f"tuning the {depth.part} {verdict}: {told}{unsure}")
-            return
-        ladder.kept = attempt
+            failures += 1
+            if failures == MOST_FAILURES:
+                return
+            continue
+        ladder.kept, failures = attempt, 0
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"
         )

@@ -63,7 +63,7 @@ class Shipped:
 class Attempt:
     """A rung that was tuned and scored out of fold.
 
-    epochs: plan.epochs, or fewer where the first fold's training ended early. share: how far it goes from the untuned
+    epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned
     to the tuned weights. first: the first fold, which the network that ships goes on from. pace: what a step took.
     final_s: predicted seconds of the last training.
     """
@@ -102,14 +102,11 @@ def attempt_rung(
     if isinstance(calibrated, str):
         return calibrated
     folds: list[Fold] = []
-    epochs = calibrated.epochs
     for number in range(calibrated.folds):
-        fold = _tune_fold(context, selected, replaced, depth, number, epochs, calibrated.folds)
+        fold = _tune_fold(context, selected, replaced, depth, number, calibrated.epochs, calibrated.folds)
         if fold.trained.stopped:
             context.warnings.append(f"Tuning the {depth.part} stopped: {fold.trained.stopped}; the rung before ships.")
             return fold.trained.stopped
-        if fold.trained.ended_early and number == 0:
-            epochs = fold.trained.best_epoch  # the other folds are spared what no longer helped
         folds.append(fold)
         last = number + 1 == calibrated.folds
         if not last and (planned or context.split.method == "cross-validation"):
@@ -118,6 +115,7 @@ def attempt_rung(
         outputs, rows = _held_outputs(context, selected, depth, folds, share)
         if not last and _is_clear(_compared(context, selected, before, outputs, rows, EARLY_LEVEL)[0]):
             break
+    epochs = folds[0].trained.best_epoch or calibrated.epochs
     rung = _rung(context, selected, before, depth, outputs, rows)
     rung.seconds = time.perf_counter() - begin
     rung.curve = _mean_curve([fold.trained.curve for fold in folds])

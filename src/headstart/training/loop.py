@@ -30,8 +30,7 @@ StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.T
 class Trained:
     """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
 
-    best_epoch: after which the development loss was lowest; the module has the averaged weights of then. ended_early:
-    half of the schedule had passed since.
+    best_epoch: after which the development loss was lowest; the module has the averaged weights of then.
     """
 
     module: nn.Module
@@ -40,15 +39,14 @@ class Trained:
     seconds: float = 0.0
     stopped: str = ""
     best_epoch: int = 0
-    ended_early: bool = False
 
 
 @dataclass(frozen=True)
 class Watch:
     """What a training is watched by.
 
-    evaluate: development loss of the averaged weights after each epoch; half of the schedule without a new lowest ends
-    the training. Less says little: while the rate is high the loss goes up and down.
+    evaluate: development loss of the averaged weights after each epoch. It ends no training: while the rate is high it
+    goes up and down, and the gain comes as the rate falls.
     out_of_time: asked before each step; when true, the weights so far are kept and `stopped` says so.
     on_step: told of each step.
     """
@@ -111,9 +109,6 @@ def train(
             result.best_epoch = _best_epoch(result.curve)
             if result.best_epoch == epoch:
                 best = snapshot(module)
-            elif epoch - result.best_epoch >= max(2, math.ceil(epochs / 2)):
-                result.ended_early = True
-                break
             restore(module, latest)
     restore(module, best or average.weights)
     result.seconds = time.perf_counter() - begin
