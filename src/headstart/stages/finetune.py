@@ -43,7 +43,7 @@ class _Ladder:
 
 
 def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
-    """Climb until two rungs in a row do not pay, or one does not fit; Ctrl-C or the end of time keeps the rung before."""
+    """Climb until two rungs in a row do not pay, or one does not fit; Ctrl-C and the end of time keep the last."""
     ladder = _Ladder([replaced.rung])
     try:
         _climb(context, selected, replaced, ladder)
