@@ -16,8 +16,6 @@ from headstart.backbones.backbone import Depth
 from headstart.heads.head import (
     BaseFit,
     CandidateScore,
-    Decoding,
-    DecodingLimits,
     Difference,
     Outputs,
     Tunable,
@@ -153,20 +151,6 @@ class ClassHead:
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         return fold_temperature(outputs.astype(np.float64), problem.labels[rows])
-
-    def choose_decoding(
-        self,
-        problem: Problem,
-        module: Tunable | None,
-        outputs: Outputs,
-        rows: Rows,
-        limits: DecodingLimits,
-        planned: int | None,
-        reporter: Reporter,
-    ) -> Decoding:
-        """Classes are not decoded."""
-        del problem, module, outputs, rows, limits, planned, reporter
-        return Decoding()
 
     def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
         return outputs / temperature

@@ -65,12 +65,12 @@ class DecodingLimits:
 
 @dataclass(frozen=True)
 class Decoding:
-    """choice: number of beams, 0 where answers are not decoded. facts: what it was chosen by.
+    """choice: number of beams. facts: what it was chosen by.
 
     row_s: seconds of an answer with what was tried, None where nothing was.
     """
 
-    choice: int = 0
+    choice: int
     row_s: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -124,21 +124,6 @@ class Head(Protocol):
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         """One temperature by development log-loss; 1 where there are no probabilities."""
-
-    def choose_decoding(
-        self,
-        problem: Problem,
-        module: Tunable | None,
-        outputs: Outputs,
-        rows: Rows,
-        limits: DecodingLimits,
-        planned: int | None,
-        reporter: Reporter,
-    ) -> Decoding:
-        """Settle how the network that ships (None: untouched) decodes, by held-out rows and their greedy outputs.
-
-        planned: the choice of an earlier run, taken over.
-        """
 
     def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
         """Outputs with the temperature applied."""

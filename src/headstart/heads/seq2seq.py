@@ -169,21 +169,26 @@ class Seq2SeqHead:
         planned: int | None,
         reporter: Reporter,
     ) -> Decoding:
-        """Beams where they make fewer word errors than one on held-out rows and their time can be afforded."""
+        """Beams where they make fewer word errors than one on these held-out rows and their time can be afforded.
+
+        module: the network that ships, None for the untouched one. outputs: greedy ones of the `rows`. planned: the
+        choice of an earlier run, taken over.
+        """
         backbone = cast(Generator, problem.backbone)
         if planned:
             backbone.num_beams = planned
             return Decoding(planned)
         greedy = dict(zip(rows.tolist(), outputs))
+        spread = spread_evenly(rows, BEAM_ROWS)
         tried: list[int] = []
         texts: list[str] = []
         backbone.num_beams = BEAMS
         begin = time.perf_counter()
-        for start in range(0, min(len(rows), BEAM_ROWS), GENERATE_BATCH):
+        for start in range(0, len(spread), GENERATE_BATCH):
             # what the batches so far took, once more
             if (time.perf_counter() - begin) * (1 + GENERATE_BATCH / max(1, len(tried))) > limits.trial_s:
                 break
-            part = spread_evenly(rows, BEAM_ROWS)[start : start + GENERATE_BATCH]
+            part = spread[start : start + GENERATE_BATCH]
             texts += self._generate(problem, module, part, reporter, f"{BEAMS} beams")
             tried += part.tolist()
         row_s = (time.perf_counter() - begin) / max(1, len(tried))

@@ -87,10 +87,14 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
 
 
 def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:
-    """Let the head settle on held-out rows how answers are decoded, where there is a choice and time for it.
+    """Let the task settle on held-out rows how answers are decoded, where there is a choice and time for it.
 
     Returns the seconds that an answer then takes.
     """
+    choose = context.task.choose_decoding
+    if choose is None:
+        context.plan = context.plan.with_(decoding=0)
+        return replaced.seconds_per_output
     n_test = max(1, len(context.split.test))
     free = context.task.control_is_untuned and tuned.module is None
     control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
@@ -99,9 +103,7 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
     limits = DecodingLimits(trial_s, (spare - trial_s) / n_test)
     planned, rung = context.plan.decoding, tuned.chosen
-    decoding = context.task.head.choose_decoding(
-        selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter
-    )
+    decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
     context.plan = context.plan.with_(decoding=decoding.choice)
     if decoding.facts:
         context.run.log("decoding", choice=decoding.choice, **decoding.facts)

@@ -10,6 +10,8 @@ from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Control, ControlSetup, Task
 from headstart.tasks.transcript_scores import score_transcripts
 
+HEAD = Seq2SeqHead()
+
 
 def untouched_control(problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
     """The pretrained model as it came, on test rows spread evenly."""
@@ -20,16 +22,15 @@ def untouched_control(problem: Problem, train: Rows, test: Rows, setup: ControlS
     extract(setup.extractor, examples, views, setup.reporter, "Untouched model: encoding")
     features = features_of(setup.extractor, problem.dataset.examples, views)
     part = replace(problem, features=features, memo={})
-    head = Seq2SeqHead()
-    outputs = head.base_outputs(part, None, test, setup.reporter)
-    return Control("untouched model", head.predictions(part, outputs, test), None, 0, test)
+    outputs = HEAD.base_outputs(part, None, test, setup.reporter)
+    return Control("untouched model", HEAD.predictions(part, outputs, test), None, 0, test)
 
 
 TASK = Task(
     name="speech-recognition",
     modality="audio",
     target_kind="text",
-    head=Seq2SeqHead(),
+    head=HEAD,
     untuned="untouched",
     headline="wer",
     headline_unit="points of word error rate",
@@ -42,5 +43,6 @@ TASK = Task(
     control=untouched_control,
     control_passes=(0, 1),
     control_test_rows=10_000,
+    choose_decoding=HEAD.choose_decoding,
     uncertainty=None,
 )

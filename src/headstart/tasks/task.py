@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.features import Extractor
-from headstart.heads.head import Head, Outputs, Tunable
+from headstart.heads.head import Decoding, DecodingLimits, Head, Outputs, Tunable
 from headstart.metrics.conformal import CalibrationScores
 from headstart.metrics.ood import OodDetector
 from headstart.problem import Problem, Rows
@@ -95,6 +95,7 @@ class Uncertainty:
 ScoreFunction = Callable[[Sequence[Prediction], NDArray[np.int64], np.random.Generator], Scores]
 NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], int], list[Prediction]]
 ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
+DecodingFunction = Callable[[Problem, Tunable | None, Outputs, Rows, DecodingLimits, int | None, Reporter], Decoding]
 UncertaintyFunction = Callable[[Problem, Shipped, np.random.Generator], Uncertainty]
 
 
@@ -109,7 +110,8 @@ class Task:
     decision_folds: how many folds of development data decide on depth; None for all of them.
     naive: a baseline without any pretrained model, or None. control: what pretraining is measured against;
     control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many of
-    these, and fewer where the budget is short. uncertainty: what the saved model can say of its own doubt, or None.
+    these, and fewer where the budget is short. choose_decoding: settles how answers are decoded, None where they are
+    not. uncertainty: what the saved model can say of its own doubt, or None.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Task:
     control: ControlFunction
     control_passes: tuple[int, int]
     control_test_rows: int
+    choose_decoding: DecodingFunction | None
     uncertainty: UncertaintyFunction | None
 
     @property

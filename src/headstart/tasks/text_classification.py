@@ -45,5 +45,6 @@ TASK = Task(
     control=random_weight_control,
     control_passes=(1, 2),
     control_test_rows=500,
+    choose_decoding=None,
     uncertainty=class_uncertainty,
 )
