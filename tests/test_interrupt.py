@@ -10,12 +10,12 @@ import pytest
 
 import headstart
 import tiny
-from headstart.stages import rung as rung_stage
+from headstart.stages import fold as fold_stage
 
 
 def test_the_rung_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, during = 0, 2  # Ctrl-C comes while the second fold is tuned
-    train = rung_stage.train
+    train = fold_stage.train
 
     def interrupted(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
@@ -24,7 +24,7 @@ def test_the_rung_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             raise KeyboardInterrupt
         return train(*arguments, **named)
 
-    monkeypatch.setattr(rung_stage, "train", interrupted)
+    monkeypatch.setattr(fold_stage, "train", interrupted)
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     data, model = tiny.image_data(tmp_path / "data", 12), tiny.image_model(tmp_path / "model")
     run = tmp_path / "run"

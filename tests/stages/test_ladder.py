@@ -21,14 +21,15 @@ from headstart.settings import Settings
 from headstart.stages import finetune
 from headstart.stages.context import Rung, offered_depths
 from headstart.stages.finetune import Tuned
-from headstart.stages.rung import Attempt
-from headstart.stages.tuning_plan import Pace, hopeless
+from headstart.stages.rung import Attempt, attempt_rung
+from headstart.stages.tuning_plan import SAFETY, Pace, hopeless
 from headstart.tasks import TASKS
 from headstart.types import Interval
 
 BLOCK = Depth("block", "last block and head", "cut 6", 0.1)
 THIRD = Depth("third", "last third and head", "cut 5", 0.3)
 ALL = Depth("all", "whole network", None, 1.0)
+FINAL_S = 7.0  # of the last training after 4 epochs, which is 2 epochs
 
 
 def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) -> Any:
@@ -68,16 +69,15 @@ def climb(
     """
     seen: list[tuple[str, str, float]] = []
 
-    def attempt(context: Any, selected: Any, replaced: Any, before: Rung, pace: Any, depth: Depth) -> Attempt | str:
-        seen.append((depth.name, before.name, context.reserve_seconds))
+    def attempt(context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth) -> Attempt | str:
+        seen.append((depth.name, before.rung.name if before else "head", context.reserve_seconds))
         outcome = outcomes[depth.name]
         if isinstance(outcome, str):
             return outcome
         if isinstance(outcome, type):
             raise outcome
-        first: Any = None
         planned, made = RungPlan(depth.name, 3, 4), rung(depth.name, outcome)
-        return Attempt(depth, planned, made, 4, 1.0, first, Pace(depth, 0.1), final_s=7.0)
+        return Attempt(depth, planned, made, 4, 1.0, [], step_s=0.1, pass_s=FINAL_S / (SAFETY * 2))
 
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
@@ -206,16 +206,16 @@ def test_the_whole_network_is_tuned_from_the_inputs(
 def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headstart.stages import rung as rung_stage
+    from headstart.stages import fold as fold_stage
 
-    train = rung_stage.train
+    train = fold_stage.train
 
     def short(*arguments: Any, **named: Any) -> Any:
         trained = train(*arguments, **named)
         watched = arguments[-1].evaluate is not None
         return trained if watched else replace(trained, stopped="out of time in epoch 1 of 2")
 
-    monkeypatch.setattr(rung_stage, "train", short)
+    monkeypatch.setattr(fold_stage, "train", short)
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     data, model = tiny.image_data(tmp_path / "data", 12), tiny.image_model(tmp_path / "model")
     run = tmp_path / "run"
@@ -232,8 +232,9 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
     from headstart.heads.linear import fit_linear_head
     from headstart.metrics.calibration import softmax
     from headstart.run_dir import RunDir
-    from headstart.stages import rung as rung_stage
+    from headstart.stages import fold as fold_stage
     from headstart.stages.context import Context
+    from headstart.stages.final_training import train_final
     from headstart.stages.read import read_data
     from headstart.stages.replace_head import replace_head
     from headstart.stages.select import select
@@ -243,7 +244,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
     def untrained(module: Any, *arguments: Any) -> Trained:
         return Trained(module, [{"epoch": 1.0, "train_loss": 1.0, "dev_loss": 1.0}], 1, 1.0, best_epoch=1)
 
-    monkeypatch.setattr(rung_stage, "train", untrained)
+    monkeypatch.setattr(fold_stage, "train", untrained)
     data, model = tiny.text_data(tmp_path / "texts.csv", 14), tiny.text_model(tmp_path / "model")
     settings = Settings(str(data), model=str(model), offline=True, depth="block", engine="torch")
     task, dataset, split = read_data(settings, Silent())
@@ -262,7 +263,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
             features, labels, 3, groups, np.random.default_rng(0), kinds=("ridge",), allow_l2=True
         ).head
     depth = offered_depths(context, problem.backbone)[0]
-    attempt = rung_stage.attempt_rung(context, selected, replaced, replaced.rung, None, depth)
+    attempt = attempt_rung(context, selected, replaced, None, depth)
     assert isinstance(attempt, Attempt)
     for fold in range(split.n_folds):
         held = split.dev[split.folds == fold]
@@ -270,7 +271,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
         theirs = head.base_outputs(problem, replaced.bases[fold], held, Silent())
         np.testing.assert_allclose(softmax(ours), softmax(theirs), atol=1e-3)
     # the network that ships goes on from the first fold's, so it keeps that fold's kind of head
-    shipped = rung_stage.train_final(context, selected, attempt)
+    shipped = train_final(context, selected, attempt)
     assert shipped.base.feature == "native"
     final = head.outputs(problem, shipped.module, split.dev, Silent())
     first = head.base_outputs(problem, replaced.bases[0], split.dev, Silent())

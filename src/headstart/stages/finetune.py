@@ -9,8 +9,9 @@ from typing import Any
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
+from headstart.stages.final_training import train_final
 from headstart.stages.replace_head import Replaced
-from headstart.stages.rung import Attempt, attempt_rung, train_final
+from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
@@ -103,13 +104,12 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
 
 def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth) -> Attempt | str:
     """Try one rung, keeping back what the last training of the rung before will take."""
-    if ladder.kept is None:
-        return attempt_rung(context, selected, replaced, replaced.rung, None, depth)
-    context.reserve_seconds += ladder.kept.final_s
+    kept_back = ladder.kept.final_s if ladder.kept else 0.0
+    context.reserve_seconds += kept_back
     try:
-        return attempt_rung(context, selected, replaced, ladder.kept.rung, ladder.kept.pace, depth)
+        return attempt_rung(context, selected, replaced, ladder.kept, depth)
     finally:
-        context.reserve_seconds -= ladder.kept.final_s
+        context.reserve_seconds -= kept_back
 
 
 def _reachable(context: Context, selected: Selected) -> list[Depth]:

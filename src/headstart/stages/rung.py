@@ -1,71 +1,37 @@
-"""Try one rung: train it on each fold's complement, choose how far to go from the rung before, compare the two."""
+"""Try one rung: tune it on as many folds as it takes to tell whether it does better than the rung before."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import Outputs, Tunable
+from headstart.heads.head import Outputs
 from headstart.metrics.intervals import paired_difference
 from headstart.plan import RungPlan
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
+from headstart.stages.fold import Fold, best_share, held_outputs, tune_fold
 from headstart.stages.replace_head import Replaced, score_of
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, lengths, plan_rung, step_loss
-from headstart.training.loop import Trained, Watch, train
-from headstart.training.lora import add_lora, merge_lora
-from headstart.training.weights import Weights, blend, distance, restore, snapshot
+from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung
+from headstart.training.weights import distance
 from headstart.types import Interval
 
-FINAL_RATE = 0.6  # of the recipe's rate, when the shipped network goes on from the first fold's
-SHARES = (1.0, 0.75, 0.5)
-"""How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
 DECIDING_LEVEL = 0.90  # of the interval that must lie on the better side
 EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, each of them stricter
-
-
-@dataclass
-class Fold:
-    """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
-
-    losses: development loss at each share of the way.
-
-    Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
-    """
-
-    held: Rows
-    base: Any
-    start: Weights
-    end: Weights
-    trained: Trained
-    losses: dict[float, float]
-
-    def at(self, share: float) -> Weights:
-        """The weights that share of the way from the start to the end."""
-        return blend(self.start, self.end, share)
-
-
-@dataclass
-class Shipped:
-    """The tuned network, and the untuned head of the kind that it has."""
-
-    module: Tunable
-    base: Any
 
 
 @dataclass
 class Attempt:
     """A rung that was tuned and scored out of fold.
 
-    epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned
-    to the tuned weights. first: the first fold, which the network that ships goes on from. pace: what a step took.
-    final_s: predicted seconds of the last training.
+    epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned to the tuned
+    weights. folds: the network that ships goes on from the first. step_s: seconds of a training step; pass_s: of one
+    pass over all development rows.
     """
 
     depth: Depth
@@ -73,173 +39,170 @@ class Attempt:
     rung: Rung
     epochs: int
     share: float
-    first: Fold
-    pace: Pace
-    final_s: float
+    folds: list[Fold]
+    step_s: float
+    pass_s: float
+
+    @property
+    def final_s(self) -> float:
+        """Predicted seconds of the last training, of the network that ships."""
+        return SAFETY * final_epochs(self.epochs) * self.pass_s
+
+    @property
+    def pace(self) -> Pace:
+        """What a step took."""
+        return Pace(self.depth, self.step_s)
 
 
 def attempt_rung(
-    context: Context,
-    selected: Selected,
-    replaced: Replaced,
-    before: Rung,
-    pace: Pace | None,
-    depth: Depth,
+    context: Context, selected: Selected, replaced: Replaced, before: Attempt | None, depth: Depth
 ) -> Attempt | str:
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
-    Fewer folds do where the comparison is clear before the last one; the time is for deeper rungs then.
+    Fewer folds do where the comparison is clear before the last one; the time is for deeper rungs then. More are tuned
+    where this rung is better but not clearly, and they fit: of the rung before as well where it has not seen them.
 
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
-    end better (docs/log.md). pace: what a step of the rung before took.
+    end better (docs/log.md). before: the rung to compare with, None for the untuned one.
     """
     begin = time.perf_counter()
-    if pace is not None and (fault := hopeless(context, selected, depth, pace)):
+    if before is not None and (fault := hopeless(context, selected, depth, before.pace)):
         return fault
     module = context.task.head.build(selected.problem, replaced.bases[0], depth)
-    planned = any(rung.name == depth.name for rung in context.plan.rungs or ())
-    calibrated = plan_rung(context, selected, replaced, module, depth, len(before.rows))
-    if isinstance(calibrated, str):
-        return calibrated
-    folds: list[Fold] = []
-    for number in range(calibrated.folds):
-        fold = _tune_fold(context, selected, replaced, depth, number, calibrated.epochs, calibrated.folds)
-        if fold.trained.stopped:
-            context.warnings.append(f"Tuning the {depth.part} stopped: {fold.trained.stopped}; the rung before ships.")
-            return fold.trained.stopped
-        folds.append(fold)
-        last = number + 1 == calibrated.folds
-        if not last and (planned or context.split.method == "cross-validation"):
-            continue
-        share, losses = _best_share(folds)
-        outputs, rows = _held_outputs(context, selected, depth, folds, share)
-        if not last and _is_clear(_compared(context, selected, before, outputs, rows, EARLY_LEVEL)[0]):
+    is_planned = any(rung.name == depth.name for rung in context.plan.rungs or ())
+    compared = len((before.rung if before else replaced.rung).rows)
+    final_s = before.final_s if before else 0.0
+    plan = plan_rung(context, selected, replaced, module, depth, compared, final_s)
+    if isinstance(plan, str):
+        return plan
+    trial = _Trial(context, selected, replaced, before, depth, plan, is_planned or context.settings.depth != "auto")
+    while True:
+        stopped = trial.add_fold()
+        if stopped and (not trial.folds or trial.needs_all):
+            context.warnings.append(f"Tuning the {depth.part} stopped: {stopped}; the rung before ships.")
+            return stopped
+        if stopped or trial.is_enough():
             break
-    epochs = folds[0].trained.best_epoch or calibrated.epochs
-    rung = _rung(context, selected, before, depth, outputs, rows)
-    rung.seconds = time.perf_counter() - begin
-    rung.curve = _mean_curve([fold.trained.curve for fold in folds])
-    rung.description += (
-        f", {epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
-    )
-    rung.facts = {
-        "epochs": epochs,
-        "folds": len(folds),
-        "share": share,
-        "loss_by_share": losses,
-        "weight_distance": float(np.mean([distance(fold.start, fold.at(share)) for fold in folds])),
-    }
-    facts = rung.to_json(context.task.head.decision_metric)
+    attempt = trial.attempt()
+    attempt.rung.seconds = time.perf_counter() - begin
+    facts = attempt.rung.to_json(context.task.head.decision_metric)
     context.run.log("rung", rung_seconds=facts.pop("seconds"), **facts)
-    step_s = sum(f.trained.seconds for f in folds) / sum(f.trained.steps for f in folds)
-    final_s = (
-        final_epochs(epochs) * step_s * len(context.split.dev) / selected.problem.backbone.recipe(depth).batch_size
-    )
-    pace = Pace(depth, step_s)
-    return Attempt(depth, replace(calibrated, folds=len(folds)), rung, epochs, share, folds[0], pace, SAFETY * final_s)
+    return attempt
 
 
-def _tune_fold(
-    context: Context,
-    selected: Selected,
-    replaced: Replaced,
-    depth: Depth,
-    number: int,
-    epochs: int,
-    n_folds: int,
-) -> Fold:
-    split = context.split
-    held: Rows = split.dev[split.folds == number]
-    module = context.task.head.build(selected.problem, replaced.bases[number], depth)
-    start = snapshot(module)
-    what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"
-    rows = split.dev[split.folds != number]
-    trained = _train(context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs)
-    fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
-    if not trained.stopped:
-        for share in SHARES:
-            restore(module, fold.at(share))
-            fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
-    return fold
+class _Trial:
+    """One rung while its folds are tuned, beside the rung before.
+
+    is_fixed: the planned number of folds is neither lowered nor raised.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        selected: Selected,
+        replaced: Replaced,
+        before: Attempt | None,
+        depth: Depth,
+        plan: RungPlan,
+        is_fixed: bool,
+    ) -> None:
+        self.context, self.selected, self.replaced = context, selected, replaced
+        self.before, self.depth, self.plan, self.is_fixed = before, depth, plan, is_fixed
+        self.needs_all = context.split.method == "cross-validation"
+        self.folds: list[Fold] = []
+        self.scored = 0
+
+    def add_fold(self) -> str:
+        """Tune the next fold, of the rung before as well where it has not seen it; why that broke off, or ""."""
+        number, before = len(self.folds), self.before
+        if before is not None and number == len(before.folds):
+            stopped = _extend(self.context, self.selected, self.replaced, before)
+            if stopped:
+                return stopped
+        of = max(self.plan.folds, number + 1)
+        fold = tune_fold(self.context, self.selected, self.replaced, self.depth, number, self.plan.epochs, of)
+        if not fold.trained.stopped:
+            self.folds.append(fold)
+        return fold.trained.stopped
+
+    def is_enough(self) -> bool:
+        """Whether the comparison is clear, or is left as it is."""
+        tuned = len(self.folds)
+        if self.is_fixed or self.needs_all:
+            return tuned >= self.plan.folds
+        if tuned < self.plan.folds:
+            difference = self._difference(EARLY_LEVEL)
+            return difference.high < 0 or difference.low > 0
+        difference = self._difference(DECIDING_LEVEL)
+        is_open = difference.value < 0 <= difference.high
+        return not (is_open and tuned < len(self.replaced.bases) and self._fits_another())
+
+    def attempt(self) -> Attempt:
+        """What came out of the folds that were tuned."""
+        context, selected, folds = self.context, self.selected, self.folds
+        self._score()
+        epochs = folds[0].trained.best_epoch or self.plan.epochs
+        rung = self._rung(epochs)
+        step_s = sum(f.trained.seconds for f in folds) / sum(f.trained.steps for f in folds)
+        pass_s = step_s * len(context.split.dev) / selected.problem.backbone.recipe(self.depth).batch_size
+        plan = replace(self.plan, folds=len(folds))
+        return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s)
+
+    def _score(self) -> None:
+        """Outputs of all folds so far, at the share of the way that suits them best."""
+        if self.scored != len(self.folds):
+            self.share, self.losses = best_share(self.folds)
+            self.outputs, self.rows = held_outputs(self.context, self.selected, self.depth, self.folds, self.share)
+            self.scored = len(self.folds)
+
+    def _difference(self, level: float) -> Interval:
+        self._score()
+        return _compared(self.context, self.selected, self._earlier(), self.outputs, self.rows, level)[0]
+
+    def _earlier(self) -> Rung:
+        return self.before.rung if self.before else self.replaced.rung
+
+    def _fits_another(self) -> bool:
+        before, number = self.before, len(self.folds)
+        seconds = self.folds[-1].seconds
+        final_s = self.attempt().final_s
+        if before is not None:
+            seconds += before.folds[-1].seconds if number == len(before.folds) else 0.0
+            final_s = max(0.0, final_s - before.final_s)
+        return self.context.clock.left() - self.context.reserve_seconds > SAFETY * seconds + final_s
+
+    def _rung(self, epochs: int) -> Rung:
+        context, folds = self.context, self.folds
+        difference, before = _compared(context, self.selected, self._earlier(), self.outputs, self.rows, DECIDING_LEVEL)
+        score = score_of(context, self.selected, self.outputs, self.rows)
+        rung = Rung(self.depth.name, "", score, self.outputs, self.rows, 0.0, difference, before)
+        rung.description = (
+            f"{self.depth.part} tuned from {'cached states' if self.depth.cut else 'the inputs themselves'}, "
+            f"{epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
+        )
+        rung.curve = _mean_curve([fold.trained.curve for fold in folds])
+        rung.facts = {
+            "epochs": epochs,
+            "folds": len(folds),
+            "share": self.share,
+            "loss_by_share": self.losses,
+            "weight_distance": float(np.mean([distance(fold.start, fold.at(self.share)) for fold in folds])),
+        }
+        return rung
 
 
-def _network(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
-    """The fold's network, that share of the way to its tuned weights."""
-    module = context.task.head.build(selected.problem, fold.base, depth)
-    restore(module, fold.at(share))
-    return module
-
-
-def _train(
-    context: Context,
-    selected: Selected,
-    module: Tunable,
-    depth: Depth,
-    rows: Rows,
-    held: Rows | None,
-    what: str,
-    seed: int,
-    epochs: int,
-    rate: float = 1.0,
-) -> Trained:
-    """One training with progress and the clock. held: rows whose loss is watched. rate: factor on the recipe's."""
-    head, problem = context.task.head, selected.problem
-    recipe = problem.backbone.recipe(depth).at_rate(rate)
-    total = epochs * -(-len(rows) // recipe.batch_size)
-    ticks = iter(context.reporter.track(range(total), what, total))
-    next(ticks, None)
-    watch = Watch(
-        evaluate=(lambda _: head.dev_loss(problem, module, held)) if held is not None else None,
-        out_of_time=lambda: context.clock.left() < context.reserve_seconds,
-        on_step=lambda: _advance(ticks),
-    )
-    loss, sizes = step_loss(context, selected, depth), lengths(context, selected)
-    frozen = add_lora(module, seed) if depth.name == "lora" else []
-    try:
-        trained = train(module, rows, loss, recipe, epochs, seed, sizes, watch)
-    finally:
-        merge_lora(module, frozen)
-    for _ in ticks:
-        pass
-    context.run.log(
-        "trained",
-        what=what,
-        rung=depth.name,
-        epochs=len(trained.curve),
-        steps=trained.steps,
-        train_seconds=trained.seconds,
-        stopped=trained.stopped,
-        best_epoch=trained.best_epoch,
-        curve=trained.curve,
-    )
-    return trained
-
-
-def _advance(ticks: Iterator[int]) -> None:
-    next(ticks, None)
-
-
-def _best_share(folds: Sequence[Fold]) -> tuple[float, dict[str, float]]:
-    """The share of the way whose mean development loss over the folds is lowest, and the losses of all."""
-    rows = [len(fold.held) for fold in folds]
-    losses = {share: float(np.average([fold.losses[share] for fold in folds], weights=rows)) for share in SHARES}
-    best = min(SHARES, key=lambda share: losses[share])
-    return best, {str(share): loss for share, loss in losses.items()}
-
-
-def _held_outputs(
-    context: Context, selected: Selected, depth: Depth, folds: Sequence[Fold], share: float
-) -> tuple[Outputs, Rows]:
-    """Out-of-fold outputs of the networks that share of the way, and their rows."""
-    outputs = []
-    for fold in folds:
-        module = _network(context, selected, depth, fold, share)
-        outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
-    return np.concatenate(outputs), np.concatenate([fold.held for fold in folds])
-
-
-def _is_clear(difference: Interval) -> bool:
-    return difference.high < 0 or difference.low > 0
+def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> str:
+    """Tune one more fold of a rung that was decided on fewer; why that broke off, or ""."""
+    begin, number, rung = time.perf_counter(), len(attempt.folds), attempt.rung
+    fold = tune_fold(context, selected, replaced, attempt.depth, number, attempt.plan.epochs, number + 1)
+    if fold.trained.stopped:
+        return fold.trained.stopped
+    attempt.folds.append(fold)
+    outputs, rows = held_outputs(context, selected, attempt.depth, [fold], attempt.share)
+    rung.outputs, rung.rows = np.concatenate([rung.outputs, outputs]), np.concatenate([rung.rows, rows])
+    rung.score = score_of(context, selected, rung.outputs, rung.rows)
+    rung.seconds += time.perf_counter() - begin
+    return ""
 
 
 def _compared(
@@ -260,14 +223,6 @@ def _compared(
     return difference, float(theirs_n.sum() / denominators.sum())
 
 
-def _rung(context: Context, selected: Selected, earlier: Rung, depth: Depth, outputs: Outputs, rows: Rows) -> Rung:
-    """The tuned rung, compared with the one before."""
-    difference, before = _compared(context, selected, earlier, outputs, rows, DECIDING_LEVEL)
-    description = f"{depth.part} tuned from {'cached states' if depth.cut else 'the inputs themselves'}"
-    score = score_of(context, selected, outputs, rows)
-    return Rung(depth.name, description, score, outputs, rows, 0.0, difference, before)
-
-
 def _mean_curve(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
     """Mean over the folds that reached each epoch."""
     longest = max(len(c) for c in curves)
@@ -275,33 +230,3 @@ def _mean_curve(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, floa
         {key: float(np.mean([c[i][key] for c in curves if len(c) > i])) for key in ("epoch", "train_loss", "dev_loss")}
         for i in range(longest)
     ]
-
-
-def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
-    """The network to ship: the first fold's, trained on with all development rows.
-
-    That costs half of a training from the start, and ended better where both were measured (docs/log.md). Where it is
-    interrupted, the first fold's network ships: it has been scored on rows that it did not learn from.
-    """
-    head, problem, rows = context.task.head, selected.problem, context.split.dev
-    base = head.refit_base(problem, rows, kept.first.base)
-    module = head.build(problem, base, kept.depth)
-    start = snapshot(module)
-    restore(module, kept.first.end)
-    epochs = final_epochs(kept.epochs)
-    what = f"Tuning the {kept.depth.part} on all development rows"
-    seed = context.settings.seed + 100
-    try:
-        stopped = _train(context, selected, module, kept.depth, rows, None, what, seed, epochs, FINAL_RATE).stopped
-    except KeyboardInterrupt:
-        stopped = "Interrupted"
-    kept.rung.facts["final_epochs"] = 0 if stopped else epochs
-    if stopped:
-        restore(module, kept.first.at(kept.share))
-        context.warnings.append(
-            f"The last training, on all rows, was cut short ({stopped}); the network of the first fold ships, which "
-            "learnt from a part of them."
-        )
-    else:
-        restore(module, blend(start, snapshot(module), kept.share))
-    return Shipped(module, base)

@@ -24,28 +24,27 @@ MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
 WATCHING = 1.1  # a tenth for development losses
+FINAL_SAFETY = 1.05  # the same for the last training, whose pace was measured on many steps
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Measured seconds of one training step at a depth, and what follows from it.
+    """What a rung will take, from the measured seconds of one pass over all development rows.
 
-    trainings: how often all development rows are passed for one epoch of the plan: on every fold, and at the end.
+    folds: as a number of such passes an epoch. before_s: kept back already for the last training of the rung before;
+    only one of the two will be trained.
     """
 
-    step_s: float
-    steps: float
-    trainings: float
+    pass_s: float
+    folds: float
     scoring_s: float
-
-    @property
-    def epoch_s(self) -> float:
-        """Seconds of one epoch of all trainings."""
-        return self.trainings * self.steps * self.step_s * SAFETY * WATCHING
+    before_s: float
 
     def seconds(self, epochs: int) -> float:
         """Predicted seconds of the whole rung."""
-        return epochs * self.epoch_s + self.scoring_s * SAFETY
+        final = SAFETY * final_epochs(epochs) * self.pass_s
+        tuning = SAFETY * (WATCHING * epochs * self.folds * self.pass_s + self.scoring_s)
+        return tuning + max(0.0, final - self.before_s)
 
 
 def plan_rung(
@@ -55,11 +54,12 @@ def plan_rung(
     module: Tunable,
     depth: Depth,
     compared_rows: int,
+    before_s: float,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
-    without them would tell nothing.
+    without them would tell nothing. before_s: kept back for that rung's last training.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
@@ -68,9 +68,10 @@ def plan_rung(
     step_s = _seconds_per_step(context, selected, module, depth)
     recipe = selected.problem.backbone.recipe(depth)
     for folds in _fold_counts(context, compared_rows):
-        forecast = _forecast(context, replaced, depth, folds, selected, step_s)
+        forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
         fewest = min(recipe.min_epochs if folds > 1 else 1, recipe.max_epochs)
-        epochs = min(recipe.max_epochs, int((left - forecast.scoring_s * SAFETY) / forecast.epoch_s))
+        fitting = (n for n in range(recipe.max_epochs, 0, -1) if forecast.seconds(n) <= left)
+        epochs = next(fitting, 0)
         if epochs >= fewest:
             context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
                             epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
@@ -110,17 +111,29 @@ def _fold_counts(context: Context, compared_rows: int) -> list[int]:
 
 
 def _forecast(
-    context: Context, replaced: Replaced, depth: Depth, folds: int, selected: Selected, step_s: float
+    context: Context,
+    replaced: Replaced,
+    depth: Depth,
+    folds: int,
+    selected: Selected,
+    step_s: float,
+    before_s: float,
 ) -> Forecast:
     rows, n_folds = len(context.split.dev), context.split.n_folds
-    steps = rows / selected.problem.backbone.recipe(depth).batch_size
-    trainings = folds * (1 - 1 / n_folds) + FINAL_SHARE
-    return Forecast(step_s, steps, trainings, folds * rows / n_folds * replaced.seconds_per_output)
+    pass_s = step_s * rows / selected.problem.backbone.recipe(depth).batch_size
+    scoring_s = folds * rows / n_folds * replaced.seconds_per_output
+    return Forecast(pass_s, folds * (1 - 1 / n_folds), scoring_s, before_s)
 
 
 def final_epochs(epochs: int) -> int:
     """Epochs on all development rows for the network that ships."""
     return max(1, round(FINAL_SHARE * epochs))
+
+
+def affordable_final(context: Context, epochs: int, pass_s: float) -> int:
+    """Of these epochs on all development rows, as many as the time left allows. pass_s: measured seconds of one."""
+    left = context.clock.left() - context.reserve_seconds
+    return min(epochs, max(0, int(left / (FINAL_SAFETY * pass_s))))
 
 
 def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:

@@ -1,0 +1,63 @@
+"""Train the network that ships: the kept rung, on all development rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headstart.heads.head import Tunable
+from headstart.stages.context import Context
+from headstart.stages.fold import train_with_progress
+from headstart.stages.rung import Attempt
+from headstart.stages.select import Selected
+from headstart.stages.tuning_plan import affordable_final, final_epochs
+from headstart.training.weights import blend, restore, snapshot
+
+FINAL_RATE = 0.6  # of the recipe's rate, when the shipped network goes on from the first fold's
+
+
+@dataclass
+class Shipped:
+    """The tuned network, and the untuned head of the kind that it has."""
+
+    module: Tunable
+    base: Any
+
+
+def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
+    """The network to ship: the first fold's, trained on with all development rows.
+
+    That costs half of a training from the start, and ended better where both were measured (docs/log.md). Where the
+    planned epochs no longer fit, as many as do are run, with a schedule of that length. Where none fits or Ctrl-C ends
+    it, the first fold's network ships: it has been scored on rows that it did not learn from.
+    """
+    head, problem, rows, first = context.task.head, selected.problem, context.split.dev, kept.folds[0]
+    base = head.refit_base(problem, rows, first.base)
+    module = head.build(problem, base, kept.depth)
+    start = snapshot(module)
+    restore(module, first.end)
+    wanted = final_epochs(kept.epochs)
+    epochs = affordable_final(context, wanted, kept.pass_s)
+    what = f"Tuning the {kept.depth.part} on all development rows"
+    seed = context.settings.seed + 100
+    stopped = "" if epochs else "no time for one epoch"
+    try:
+        if epochs:
+            trained = train_with_progress(
+                context, selected, module, kept.depth, rows, None, what, seed, epochs, FINAL_RATE
+            )
+            stopped = trained.stopped
+    except KeyboardInterrupt:
+        stopped = "Interrupted"
+    kept.rung.facts["final_epochs"] = 0 if stopped else epochs
+    if stopped:
+        restore(module, first.at(kept.share))
+        context.warnings.append(
+            f"The last training, on all rows, was cut short ({stopped}); the network of the first fold ships, which "
+            "learnt from a part of them."
+        )
+        return Shipped(module, base)
+    if epochs < wanted:
+        context.warnings.append(f"The last training, on all rows, had time for {epochs} of {wanted} epochs.")
+    restore(module, blend(start, snapshot(module), kept.share))
+    return Shipped(module, base)

@@ -1,0 +1,149 @@
+"""Tune on one fold's complement: the training, where it started and ended, and its answers on the fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones.backbone import Depth
+from headstart.heads.head import Outputs, Tunable
+from headstart.problem import Rows
+from headstart.stages.context import Context
+from headstart.stages.replace_head import Replaced
+from headstart.stages.select import Selected
+from headstart.stages.tuning_plan import lengths, step_loss
+from headstart.training.loop import Trained, Watch, train
+from headstart.training.lora import add_lora, merge_lora
+from headstart.training.weights import Weights, blend, restore, snapshot
+
+SHARES = (1.0, 0.75, 0.5)
+"""How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
+
+
+@dataclass
+class Fold:
+    """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
+
+    losses: development loss at each share of the way. seconds: of all this.
+
+    Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
+    """
+
+    held: Rows
+    base: Any
+    start: Weights
+    end: Weights
+    trained: Trained
+    losses: dict[float, float]
+    seconds: float = 0.0
+
+    def at(self, share: float) -> Weights:
+        """The weights that share of the way from the start to the end."""
+        return blend(self.start, self.end, share)
+
+
+def tune_fold(
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    depth: Depth,
+    number: int,
+    epochs: int,
+    n_folds: int,
+) -> Fold:
+    """Train on the rows outside of this fold; score on the fold how far to go. number: of the fold, from 0."""
+    split, begin = context.split, time.perf_counter()
+    held: Rows = split.dev[split.folds == number]
+    module = context.task.head.build(selected.problem, replaced.bases[number], depth)
+    start = snapshot(module)
+    what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"
+    rows = split.dev[split.folds != number]
+    trained = train_with_progress(
+        context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs
+    )
+    fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
+    if not trained.stopped:
+        for share in SHARES:
+            restore(module, fold.at(share))
+            fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
+    fold.seconds = time.perf_counter() - begin
+    return fold
+
+
+def best_share(folds: Sequence[Fold]) -> tuple[float, dict[str, float]]:
+    """The share of the way whose mean development loss over the folds is lowest, and the losses of all."""
+    rows = [len(fold.held) for fold in folds]
+    losses = {share: float(np.average([fold.losses[share] for fold in folds], weights=rows)) for share in SHARES}
+    best = min(SHARES, key=lambda share: losses[share])
+    return best, {str(share): loss for share, loss in losses.items()}
+
+
+def held_outputs(
+    context: Context, selected: Selected, depth: Depth, folds: Sequence[Fold], share: float
+) -> tuple[Outputs, Rows]:
+    """Out-of-fold outputs of the networks that share of the way, and their rows."""
+    outputs = []
+    for fold in folds:
+        module = _network(context, selected, depth, fold, share)
+        outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
+    return np.concatenate(outputs), np.concatenate([fold.held for fold in folds])
+
+
+def _network(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
+    """The fold's network, that share of the way to its tuned weights."""
+    module = context.task.head.build(selected.problem, fold.base, depth)
+    restore(module, fold.at(share))
+    return module
+
+
+def train_with_progress(
+    context: Context,
+    selected: Selected,
+    module: Tunable,
+    depth: Depth,
+    rows: Rows,
+    held: Rows | None,
+    what: str,
+    seed: int,
+    epochs: int,
+    rate: float = 1.0,
+) -> Trained:
+    """One training, logged, under the run's clock. held: rows whose loss is watched. rate: factor on the recipe's."""
+    head, problem = context.task.head, selected.problem
+    recipe = problem.backbone.recipe(depth).at_rate(rate)
+    total = epochs * -(-len(rows) // recipe.batch_size)
+    ticks = iter(context.reporter.track(range(total), what, total))
+    next(ticks, None)
+    watch = Watch(
+        evaluate=(lambda _: head.dev_loss(problem, module, held)) if held is not None else None,
+        out_of_time=lambda: context.clock.left() < context.reserve_seconds,
+        on_step=lambda: _advance(ticks),
+    )
+    loss, sizes = step_loss(context, selected, depth), lengths(context, selected)
+    frozen = add_lora(module, seed) if depth.name == "lora" else []
+    try:
+        trained = train(module, rows, loss, recipe, epochs, seed, sizes, watch)
+    finally:
+        merge_lora(module, frozen)
+    for _ in ticks:
+        pass
+    context.run.log(
+        "trained",
+        what=what,
+        rung=depth.name,
+        epochs=len(trained.curve),
+        steps=trained.steps,
+        train_seconds=trained.seconds,
+        stopped=trained.stopped,
+        best_epoch=trained.best_epoch,
+        curve=trained.curve,
+    )
+    return trained
+
+
+def _advance(ticks: Iterator[int]) -> None:
+    next(ticks, None)

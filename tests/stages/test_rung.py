@@ -1,0 +1,182 @@
+"""A rung is tuned on as many folds as the comparison needs, no more than fit, and never on fewer than were planned."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.backbones.backbone import Depth
+from headstart.budget import Clock
+from headstart.plan import Plan, RungPlan
+from headstart.settings import Settings
+from headstart.stages import rung as rung_stage
+from headstart.stages.context import Rung
+from headstart.stages.rung import DECIDING_LEVEL, Attempt, attempt_rung
+from headstart.stages.tuning_plan import Forecast, affordable_final
+from headstart.types import Interval
+
+BLOCK = Depth("block", "last block and head", "cut 6", 0.1)
+THIRD = Depth("third", "last third and head", "cut 5", 0.3)
+FOLD_S = 20.0
+
+# (value, half width at the deciding level) of the difference, by the number of folds that were scored
+Differences = dict[int, tuple[float, float]]
+
+
+class Ladder:
+    """Rungs with made-up differences: nothing is trained, every fold takes FOLD_S."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        seconds: float = 1000.0,
+        folds: int = 3,
+        method: str = "holdout",
+        rungs: tuple[RungPlan, ...] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.tuned: list[str] = []
+        self.stops: dict[tuple[str, int], str] = {}
+        self.differences: dict[str, Differences] = {}
+        self.planned_folds = folds
+        recipe = SimpleNamespace(batch_size=32)
+        head = SimpleNamespace(build=lambda *a: None, decision_metric="log_loss")
+        self.context: Any = SimpleNamespace(
+            settings=Settings("data", **settings),
+            plan=Plan(rungs=rungs),
+            task=SimpleNamespace(head=head),
+            clock=Clock(seconds),
+            run=SimpleNamespace(log=lambda *a, **k: None),
+            split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method=method),
+            warnings=[],
+            reserve_seconds=10.0,
+        )
+        self.selected: Any = SimpleNamespace(
+            problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe))
+        )
+        untuned = Rung("head", "", Interval(0.5, 0.4, 0.6, 96), np.zeros(96), np.arange(96), 1.0)
+        self.replaced: Any = SimpleNamespace(rung=untuned, bases=[None, None, None])
+        monkeypatch.setattr(rung_stage, "plan_rung", lambda c, s, r, m, depth, *a: self._plan(depth))
+        monkeypatch.setattr(rung_stage, "hopeless", lambda *a: "")
+        monkeypatch.setattr(rung_stage, "tune_fold", self._tune)
+        monkeypatch.setattr(rung_stage, "best_share", lambda folds: (1.0, {"1.0": 0.5}))
+        monkeypatch.setattr(rung_stage, "held_outputs", self._outputs)
+        monkeypatch.setattr(rung_stage, "score_of", lambda *a: Interval(0.5, 0.4, 0.6, 96))
+        monkeypatch.setattr(rung_stage, "distance", lambda *a: 0.1)
+        monkeypatch.setattr(rung_stage, "_compared", self._compare)
+
+    def _plan(self, depth: Depth) -> RungPlan:
+        planned = [rung for rung in self.context.plan.rungs or () if rung.name == depth.name]
+        return planned[0] if planned else RungPlan(depth.name, self.planned_folds, 4)
+
+    def _tune(self, context: Any, selected: Any, replaced: Any, depth: Depth, number: int, *rest: Any) -> Any:
+        self.tuned.append(f"{depth.name} {number}")
+        self.depth = depth
+        stopped = self.stops.get((depth.name, number), "")
+        trained = SimpleNamespace(stopped=stopped, best_epoch=2, seconds=1.0, steps=10, curve=[])
+        return SimpleNamespace(
+            held=np.arange(96)[number::3], trained=trained, seconds=FOLD_S, start={}, at=lambda s: {}
+        )
+
+    def _outputs(self, c: Any, s: Any, depth: Depth, folds: list[Any], share: float) -> tuple[Any, Any]:
+        rows = np.concatenate([fold.held for fold in folds])
+        return np.zeros(len(rows)), rows
+
+    def _compare(self, c: Any, s: Any, earlier: Rung, outputs: Any, rows: Any, level: float) -> tuple[Interval, float]:
+        assert np.isin(rows, earlier.rows).all()  # only rows that both rungs were scored on
+        value, half = self.differences[self.depth.name][len(rows) // 32]
+        half *= 1.0 if level == DECIDING_LEVEL else 1.4
+        return Interval(value, value - half, value + half, len(rows)), 0.5
+
+    def attempt(self, depth: Depth, before: Attempt | None = None, **differences: Differences) -> Any:
+        self.depth = depth
+        self.differences |= differences
+        return attempt_rung(self.context, self.selected, self.replaced, before, depth)
+
+
+@pytest.fixture(autouse=True)
+def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rung_stage, "_mean_curve", lambda curves: [])
+
+
+def test_a_comparison_that_is_clear_leaves_out_the_other_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (-0.1, 0.1):
+        ladder = Ladder(monkeypatch)
+        attempt = ladder.attempt(BLOCK, block={1: (value, 0.05)})
+        assert ladder.tuned == ["block 0"]
+        assert attempt.plan.folds == 1
+    # at the stricter level of early looks this one is open: 0.05 * 1.4 = 0.07
+    ladder = Ladder(monkeypatch)
+    attempt = ladder.attempt(BLOCK, block={1: (-0.06, 0.05), 2: (-0.06, 0.05), 3: (-0.06, 0.05)})
+    assert ladder.tuned == ["block 0", "block 1", "block 2"]
+    assert attempt.rung.difference.high < 0
+
+
+def test_better_but_not_clearly_takes_more_folds_of_both_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch)
+    block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
+    ladder.planned_folds = 1  # the block has no outputs for more
+    third = ladder.attempt(THIRD, block, third={1: (-0.02, 0.03), 2: (-0.02, 0.025), 3: (-0.02, 0.01)})
+    assert ladder.tuned == ["block 0", "third 0", "block 1", "third 1", "block 2", "third 2"]
+    assert (third.plan.folds, len(block.folds)) == (3, 3)
+    assert sorted(block.rung.rows) == list(range(96))
+    assert third.rung.difference.high < 0
+    assert block.plan.folds == 1  # a replay tunes the others when the third asks for them
+
+
+def test_more_folds_are_left_out_where_they_promise_nothing_or_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch, folds=1)
+    ladder.attempt(BLOCK, block={1: (0.01, 0.05)})  # not clear, but not better either
+    assert ladder.tuned == ["block 0"]
+    # 10 s are kept back, the last training of 1 epoch takes 0.35 s: 1.15 * 20 s of a fold no longer fit
+    ladder = Ladder(monkeypatch, seconds=10 + 23, folds=1)
+    ladder.attempt(BLOCK, block={1: (-0.01, 0.05)})
+    assert ladder.tuned == ["block 0"]
+    ladder = Ladder(monkeypatch, seconds=10 + 25, folds=1)
+    ladder.attempt(BLOCK, block={1: (-0.01, 0.05), 2: (-0.04, 0.03)})
+    assert ladder.tuned == ["block 0", "block 1"]
+
+
+def test_a_plan_is_followed_to_the_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch, rungs=(RungPlan("block", 1, 4), RungPlan("third", 2, 4)))
+    open_ones = {1: (-0.02, 0.03), 2: (-0.02, 0.03)}
+    block = ladder.attempt(BLOCK, block=open_ones)
+    ladder.attempt(THIRD, block, third=open_ones)
+    assert ladder.tuned == ["block 0", "third 0", "block 1", "third 1"]
+
+
+def test_cross_validation_needs_every_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch, method="cross-validation")
+    ladder.attempt(BLOCK, block={3: (-0.1, 0.05)})
+    assert ladder.tuned == ["block 0", "block 1", "block 2"]
+    ladder = Ladder(monkeypatch, method="cross-validation")
+    ladder.stops["block", 1] = "out of time"
+    assert ladder.attempt(BLOCK) == "out of time"
+    assert ladder.context.warnings == ["Tuning the last block and head stopped: out of time; the rung before ships."]
+
+
+def test_a_fold_that_is_cut_short_leaves_those_before_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch)
+    ladder.stops["block", 1] = "out of time"
+    attempt = ladder.attempt(BLOCK, block={1: (-0.06, 0.05)})
+    assert (attempt.plan.folds, attempt.rung.difference.high < 0) == (1, True)
+    ladder = Ladder(monkeypatch)
+    ladder.stops["block", 0] = "out of time"
+    assert ladder.attempt(BLOCK) == "out of time"
+
+
+def test_only_one_of_two_last_trainings_is_counted() -> None:
+    # 10 s a pass, 3 folds of 2/3, 4 epochs: 1.15 * (1.1 * 4 * 2 * 10 + 2) = 103.5; 2 epochs at the end: 23
+    assert Forecast(10.0, 2.0, 2.0, before_s=0.0).seconds(4) == pytest.approx(103.5 + 23)
+    assert Forecast(10.0, 2.0, 2.0, before_s=8.0).seconds(4) == pytest.approx(103.5 + 15)
+    assert Forecast(10.0, 2.0, 2.0, before_s=80.0).seconds(4) == pytest.approx(103.5)
+
+
+def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
+    context: Any = SimpleNamespace(clock=Clock(60), reserve_seconds=20.0)  # 40 s left
+    assert affordable_final(context, 3, pass_s=10.0) == 3
+    assert affordable_final(context, 6, pass_s=10.0) == 3  # 1.05 * 10 s each
+    assert affordable_final(context, 6, pass_s=50.0) == 0
