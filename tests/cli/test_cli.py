@@ -16,6 +16,7 @@ import pytest
 
 import tiny
 from headstart.cli import COMMANDS, main
+from headstart.cli.summary import summary_lines
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     result = json.loads((tiny_run.run / "result.json").read_text())
     lines = {line.split()[0]: line for line in tiny_run.told.splitlines() if line}
-    assert {"Model", "Depth", "Score", "Time", "Report", "Next"} <= set(lines)
+    assert {"Model", "Depth", "Score", "Naive", "Time", "Where", "Next"} <= set(lines)
     accuracy = result["metrics"]["cross_validation"]["accuracy"]
     assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
@@ -134,6 +135,21 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     level = next(row for row in result["conformal"]["levels"] if row["alpha"] == 0.05)
     assert f"{100 * level['undecided']:.1f}% of inputs with --abstain 0.05;" in lines["Undecided"]
     assert "95.0% promised" in lines["Undecided"]
+
+
+def test_the_summary_is_about_ten_lines_whatever_there_is_to_say(tiny_run: Tiny) -> None:
+    result = json.loads((tiny_run.run / "result.json").read_text())
+    step = {"action": "look", "gain_in_words": "+1.0 points", "command": "headstart refine x", "worth_trying": True}
+    result["next_steps"]["steps"] = [step] * 9
+    result["warnings"] = [f"warning {i}" for i in range(20)]
+    result["findings"] = {"copies": {"count": 3}, "outliers": {"count": 2}}
+    lines = summary_lines(result, "runs/x")[1:]  # an empty line sets it apart
+    told = [line for line in lines if not line.startswith("Warning")]
+    assert 10 <= len(told) <= 14
+    assert sum(line.startswith("Help") for line in told) == 3
+    warned = [line for line in lines if line.startswith("Warning")]
+    assert len(warned) == 4 and warned[-1] == "Warning    17 more in the report"
+    assert result["warnings"][0] in warned[0]
 
 
 def test_cache_dir_takes_the_features_of_a_run(tiny_run: Tiny) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "fit": "select a model, replace its head, fine-tune, evaluate, save",
     "predict": "predict with a finished run",
     "evaluate": "score a finished run on other labelled data",
+    "refine": "continue a finished run with corrected labels, rows left out, or more time",
     "report": "where a run's report is; --open shows it",
     "models": "the pretrained models; `models get ID` fetches one",
     "cache": "what cached features take; `cache clear` removes them",

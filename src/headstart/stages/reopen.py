@@ -10,7 +10,7 @@ from typing import Any
 from headstart.data.split import Split
 from headstart.errors import DataError, RunError
 from headstart.plan import Plan, load_plan
-from headstart.run_dir import read_result
+from headstart.run_dir import KEPT, read_result
 from headstart.settings import Settings
 from headstart.stages.read import read_data
 from headstart.stages.subset import part_of
@@ -57,7 +57,7 @@ def reopen(run: str | Path, data: str | Path | None = None, reporter: Reporter |
     folder = Path(run)
     result = read_result(folder)
     plan = load_plan(folder / "plan.json")
-    settings = _settings_of(folder, result)
+    settings = settings_of(folder, result)
     if data is not None:
         settings = replace(settings, data=str(data))
     elif not Path(settings.data).expanduser().exists():
@@ -70,14 +70,19 @@ def reopen(run: str | Path, data: str | Path | None = None, reporter: Reporter |
     return Reopened(folder, settings, result, plan, task, dataset, split, _changes(result["data"], dataset))
 
 
-def _settings_of(run: Path, result: dict[str, Any]) -> Settings:
+def settings_of(run: Path, result: dict[str, Any]) -> Settings:
+    """The settings of a run; corrected labels and excluded rows as its folder keeps them.
+
+    Raises RunError where another version of headstart wrote them.
+    """
     known = {f.name for f in fields(Settings)}
     saved = result.get("settings") or {}
     unknown = sorted(set(saved) - known)
     if unknown or "data" not in saved:
         fault = f"the unknown setting {unknown[0]!r}" if unknown else "no settings"
         raise RunError(f"{run}/result.json holds {fault}: another version of headstart wrote it. Run the fit again.")
-    return Settings(**saved)
+    kept = {name: str(run / file) for name, file in KEPT.items() if saved.get(name) and (run / file).is_file()}
+    return Settings(**saved | kept)
 
 
 def _changes(before: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
