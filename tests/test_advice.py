@@ -131,6 +131,13 @@ def test_one_weak_tiny_class_comes_first_with_at_most_what_it_costs() -> None:
     assert step["gain_in_words"].startswith("at most +2.1 points")
 
 
+def test_of_two_classes_the_weaker_one_promises_no_number() -> None:
+    run = with_a_tiny_weak_class()
+    run["per_class"], run["data"]["classes"] = run["per_class"][2:], {"cow": 499, "dog": 40}
+    step = first(run)
+    assert (step["action"], step["gain"]) == ("add examples of the class 'dog'", None)
+
+
 def test_a_weak_class_that_is_not_small_is_told_with_what_it_is_taken_for() -> None:
     step = first(with_a_tiny_weak_class(examples=499))
     assert step["action"] == "look at the class 'dog', which is taken for 'ant'"

@@ -25,7 +25,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("stages",), 4),
     **dict.fromkeys(
         ("describe_run", "report", "report_plots", "model_card", "thumbnails", "result", "predictor",
-         "comparison", "describe_refinement", "advice"), 5),
+         "comparison", "compare_page", "describe_refinement", "advice"), 5),
     **dict.fromkeys(("workflow", "refinement", "api"), 6),
     **dict.fromkeys(("__init__", "__main__", "cli"), 7),
 }  # fmt: skip
@@ -45,6 +45,9 @@ SIBLINGS = {
     ("artifact", "tasks"),
     ("report", "report_plots"),
     ("result", "predictor"),
+    ("compare_page", "comparison"),
+    ("compare_page", "report"),
+    ("compare_page", "report_plots"),
     ("describe_refinement", "comparison"),
     ("refinement", "workflow"),
     ("api", "refinement"),

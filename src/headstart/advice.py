@@ -210,13 +210,13 @@ def _weak_class(result: Result) -> Step | None:
         low, high = _recall_interval(row["recall"], row["n"], 0.05 / len(rows))
         if high < middle:
             share = row["n"] / total
-            gain = Gain(
-                (middle - row["recall"]) * share, (middle - high) * share, (middle - low) * share, kind="ceiling"
-            )
-            found.append((gain, row, middle))
+            most = Gain((middle - row["recall"]) * share, (middle - high) * share, (middle - low) * share, "ceiling")
+            found.append((most, row, middle))
     if not found:
         return None
-    gain, row, middle = max(found, key=lambda f: f[0].value)
+    ceiling, row, middle = max(found, key=lambda f: f[0].value)
+    # of two classes what one gains the other loses: where the line between them lies is no cause
+    gain = ceiling if len(rows) > 2 else None
     name, counts = str(row["label"]), (result.get("data") or {}).get("classes") or {}
     told = f"{100 * row['recall']:.0f}% of {row['n']} are recognised, of the middle class {100 * middle:.0f}%"
     others = [n for label, n in counts.items() if label != name]

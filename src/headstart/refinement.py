@@ -38,7 +38,7 @@ def run_refine(run: Path, settings: Settings, reporter: Reporter, clock: Clock) 
     if (out / "result.json").exists():
         raise RunError(f"{out} already holds a run. Name another folder with --out, or remove it first.")
     settings = replace(settings, out=str(out))
-    listed = _listed(run, settings, result)
+    listed, given = _listed(run, settings, result), {"labels": settings.labels, "exclude": settings.exclude}
     if not listed:
         return run_fit(settings, reporter, clock, earlier=Earlier(run, result, kept))
     made = RunDir.create(out)
@@ -51,9 +51,12 @@ def run_refine(run: Path, settings: Settings, reporter: Reporter, clock: Clock) 
             exclude=str(out / KEPT["exclude"]) if "exclude" in listed else None,
         )
         return run_fit(settings, reporter, clock, earlier=Earlier(run, result, kept))
-    except HeadstartError:
+    except HeadstartError as error:
         _remove_unused(out)
-        raise
+        told = str(error)
+        for name in listed:  # the files that the user knows
+            told = told.replace(str(out / KEPT[name]), str(given[name]))
+        raise type(error)(told) from error
 
 
 def refine_settings(run: Path, budget_seconds: float | None = None, **changes: Any) -> Settings:

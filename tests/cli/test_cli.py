@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -291,6 +292,30 @@ def test_report_prints_the_path(tiny_run: Tiny, headstart: Headstart) -> None:
     done = headstart("report", tiny_run.run)
     assert (done.code, done.out) == (0, f"{tiny_run.run / 'report.html'}\n")
     assert Path(done.out.strip()).is_file()
+
+
+def test_report_opens_in_the_browser_or_says_where_it_is(
+    tiny_run: Tiny, headstart: Headstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(asked.append(address)) or len(asked) == 1)
+    address = (tiny_run.run / "report.html").resolve().as_uri()
+    assert headstart("report", tiny_run.run, "--open").err == ""
+    without = headstart("report", tiny_run.run, "--open")
+    assert asked == [address, address]
+    assert (without.code, without.err) == (0, f"No browser was found. Open {address} in one.\n")
+
+
+def test_report_compares_runs(tiny_run: Tiny, headstart: Headstart, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(tiny_run.run, copied)
+    done = headstart("report", copied, "--compare", tiny_run.run)
+    assert done.code == 0
+    assert "on the same 24 rows by cross-validation: +0.0 points" in done.out
+    assert done.out.splitlines()[-1] == str(copied / "comparison.html")
+    assert (copied / "comparison.html").is_file()
+    assert headstart("report", copied, tiny_run.run).code == 2
+    assert "cannot be compared" not in headstart("report", copied, "--compare", tiny_run.run).err
 
 
 def test_models_lists_the_catalog(headstart: Headstart) -> None:

@@ -61,6 +61,12 @@ def test_what_does_not_fit_is_said(table: RawTable, tmp_path: Path, text: str, m
         corrected(table, tmp_path, text)
 
 
+def test_one_row_under_two_names_has_one_label(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("file_name,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(9)))
+    with pytest.raises(DataError, match=r"two labels: 0\.png as 'b' and row 1 as 'a'"):
+        corrected(read_table(tmp_path / "data.csv"), tmp_path, "input,label\n0.png,b\nrow 1,a\n")
+
+
 def test_a_new_class_is_allowed_with_enough_rows(table: RawTable, tmp_path: Path) -> None:
     lines = "".join(f"row {i},bird\n" for i in range(1, 6))
     made, changed = corrected(table, tmp_path, f"input,label\n{lines}")

@@ -20,8 +20,10 @@ def without_excluded(table: RawTable, columns: Columns, file: Path) -> tuple[Raw
     file: a table such as a run's findings/label_errors.csv.
     Raises DataError for a file without such a column, for ids that no row has, and where nothing would be left.
     """
-    wanted = excluded_ids(file)
-    require_known(wanted, {row_id(row, columns) for row in table.rows}, file)
+    names = names_of_rows(table, columns)
+    listed = excluded_ids(file)
+    require_known(listed, set(names), file)
+    wanted = {names[name] for name in listed}
     kept = [row for row in table.rows if row_id(row, columns) not in wanted]
     if not kept:
         raise DataError(f"{file} names all {len(table.rows)} rows, so that none is left. Remove lines from it.")
@@ -58,6 +60,20 @@ def listed_id(value: str, column: str) -> str:
     """The id that a cell names; a bare number in a column "row" is the row of that number."""
     text = value.strip()
     return f"row {text}" if column == "row" and text.isdigit() else text
+
+
+def names_of_rows(table: RawTable, columns: Columns) -> dict[str, str]:
+    """What a row may be called -> its id: the id itself, its place, and the file as the table names it.
+
+    A name that several rows have is none, unless it is an id.
+    """
+    ids = {row_id(row, columns): row_id(row, columns) for row in table.rows}
+    others: dict[str, list[str]] = {}
+    for row in table.rows:
+        file = row.values[columns.input].strip() if columns.modality != "text" else ""
+        for name in {row.id, file} - {""}:
+            others.setdefault(name, []).append(row_id(row, columns))
+    return {name: found[0] for name, found in others.items() if len(found) == 1} | ids
 
 
 def require_known(wanted: set[str], known: set[str], file: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headstart.data.check import row_id
 from headstart.data.columns import Columns
-from headstart.data.exclude import id_column, listed_id, read_listed, require_known
+from headstart.data.exclude import id_column, listed_id, names_of_rows, read_listed, require_known
 from headstart.data.table import RawTable
 from headstart.errors import DataError
 
@@ -85,8 +85,14 @@ def with_corrected(table: RawTable, columns: Columns, file: Path) -> tuple[RawTa
     Raises DataError as read_corrections does, for ids that no row has, for rows whose label is not the one that the
     file says they have, and for a new class of fewer than NEW_CLASS_ROWS rows.
     """
-    corrections = {c.id: c for c in read_corrections(file, columns.target)}
-    require_known(set(corrections), {row_id(row, columns) for row in table.rows}, file)
+    names, listed = names_of_rows(table, columns), read_corrections(file, columns.target)
+    require_known({c.id for c in listed}, set(names), file)
+    corrections: dict[str, Correction] = {}
+    for c in listed:
+        other = corrections.setdefault(names[c.id], c)
+        if other.label != c.label:
+            raise DataError(f"{file} gives one row two labels: {other.id} as {other.label!r} and {c.id} as "
+                            f"{c.label!r}. Leave one line for each row.")  # fmt: skip
     rows, changed, differing = [], 0, []
     for row in table.rows:
         correction = corrections.get(row_id(row, columns))
