@@ -136,6 +136,7 @@ def test_of_two_classes_the_weaker_one_promises_no_number() -> None:
     run["per_class"], run["data"]["classes"] = run["per_class"][2:], {"cow": 499, "dog": 40}
     step = first(run)
     assert (step["action"], step["gain"]) == ("add examples of the class 'dog'", None)
+    assert "of the other class 92%" in step["because"]
 
 
 def test_a_weak_class_that_is_not_small_is_told_with_what_it_is_taken_for() -> None:
@@ -183,6 +184,9 @@ def test_rows_left_out_for_time_call_for_budget_with_what_twice_as_many_would_br
     step = first(run)
     assert (step["what"], step["gain"]["value"], step["shown"]) == ("budget", 0.03, True)
     assert step["because"].startswith("600 of 1598 rows are learnt from")
+    run["depth"] = with_short_budget()["depth"]
+    steps = [s for s in next_steps(run, "runs/x")["steps"] if s["what"] == "budget"]
+    assert len(steps) == 1 and "tuning the last third and head was left out" in steps[0]["because"]
 
 
 def test_other_models_are_told_by_what_selection_measured() -> None:

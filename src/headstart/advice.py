@@ -84,8 +84,7 @@ def next_steps(result: Result, run: str) -> dict[str, Any]:
         _weak_class(result),
         _small_classes(result),
         _more_data(result),
-        _more_time(result, run),
-        _part_of_rows(result, run),
+        _part_of_rows(result, run) or _more_time(result, run),
         _deeper(result),
         *_models(result),
         _unusable_rows(result),
@@ -217,11 +216,12 @@ def _weak_class(result: Result) -> Step | None:
     ceiling, row, middle = max(found, key=lambda f: f[0].value)
     # of two classes what one gains the other loses: where the line between them lies is no cause
     gain = ceiling if len(rows) > 2 else None
+    usual = "the middle class" if len(rows) > 2 else "the other class"
     name, counts = str(row["label"]), (result.get("data") or {}).get("classes") or {}
-    told = f"{100 * row['recall']:.0f}% of {row['n']} are recognised, of the middle class {100 * middle:.0f}%"
+    told = f"{100 * row['recall']:.0f}% of {row['n']} are recognised, of {usual} {100 * middle:.0f}%"
     others = [n for label, n in counts.items() if label != name]
     if others and counts.get(name, 0) <= SMALL_CLASS * median(others):
-        told += f"; it has {counts[name]} examples, the middle class {median(others):.0f}"
+        told += f"; it has {counts[name]} examples, {usual} {median(others):.0f}"
         action = f"add examples of the class {name!r}"
     else:
         taken = _taken_for(result, name)
@@ -308,7 +308,7 @@ def _longer(result: Result) -> str:
 
 
 def _part_of_rows(result: Result, run: str) -> Step | None:
-    """Rows that were left out because one pass of the network over all would not fit."""
+    """Rows that were left out because one pass of the network over all would not fit; rungs too, where they were."""
     told = next((w for w in result.get("warnings") or [] if "rows are learnt from" in w), None)
     if told is None:
         return None
@@ -317,8 +317,10 @@ def _part_of_rows(result: Result, run: str) -> Step | None:
     gain = None
     if doubled and _extrapolation(result) and len(numbers) == 2 and 2 * numbers[0] <= numbers[1]:
         gain = Gain(doubled["gain"], doubled["low"], doubled["high"], "extrapolated")
+    rung = _more_time(result, run)
+    because = told.split(". ")[0].removesuffix(".") + (f"; {rung.because}" if rung else "")
     command = f"headstart refine {run} --budget {_longer(result)}"
-    return Step("budget", "give more time, to learn from all rows", told.split(". ")[0], gain, command)
+    return Step("budget", "give more time, to learn from all rows", because, gain, command)
 
 
 def _deeper(result: Result) -> Step | None:

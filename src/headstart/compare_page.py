@@ -15,8 +15,8 @@ from headstart.errors import RunError
 from headstart.report import metric
 from headstart.run_dir import write_atomically
 
-LABELS = {"score": "score", "rows": "scored rows", "model": "model", "depth": "depth", "seconds": "seconds",
-          "budget": "budget (s)", "exposures": "test rows scored so often", "control": "gain over the control",
+LABELS = {"score": "score", "rows": "scored on", "model": "model", "depth": "depth", "seconds": "seconds",
+          "budget": "budget (s)", "exposures": "times these were scored", "control": "gain over the control",
           "created": "made"}  # fmt: skip
 UNTOLD = frozenset({"out", "plan", "budget_seconds", "cache_dir"})  # settings that do not change what a run does
 Comparison = dict[str, Any]
@@ -34,7 +34,7 @@ def compare_runs(runs: Sequence[Path]) -> Comparison:
     if twice is not None:
         raise RunError(f"{twice} is named twice. Name different runs.")
     scored = [read_scored(run) for run in runs]
-    facts = [_facts(s.result) for s in scored]
+    facts = [_facts(s) for s in scored]
     return {
         "runs": [str(run) for run in runs],
         "facts": [{"name": name, "label": LABELS[name], "values": [f[name] for f in facts]} for name in LABELS],
@@ -50,14 +50,15 @@ def _pair(first: Scored, other: Scored) -> dict[str, Any]:
     return name | ({"why_not": found} if isinstance(found, str) else {"pairing": found.to_json()})
 
 
-def _facts(result: Mapping[str, Any]) -> dict[str, str]:
+def _facts(scored: Scored) -> dict[str, str]:
+    result = scored.result
     name, split = result["headline_metric"], result["headline_split"]
     score = result["metrics"][split][name]
     control = (result.get("evidence") or {}).get("control")
     return {
         "score": f"{metric(name).label} {_percent(score['value'])} ({_percent(score['low'])} to "
         f"{_percent(score['high'])})",
-        "rows": f"{score['n']} by {'test' if split == 'test' else 'cross-validation'}",
+        "rows": f"{len(scored.predictions)} {'test rows' if split == 'test' else 'rows by cross-validation'}",
         "model": str(result["model"]["id"]),
         "depth": str(result["depth"]["chosen"]),
         "seconds": f"{result['seconds']:.0f}",
