@@ -75,27 +75,43 @@ def first(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_label_noise_puts_the_labels_first() -> None:
-    step = first(with_label_noise())
-    assert (step["what"], step["shown"]) == ("labels", True)
-    assert "120 labels" in step["action"] and "about 8.0% of 1,598 labels" in step["because"]
-    assert step["command"] == "headstart refine runs/x --labels runs/x/findings/label_errors.csv"
+    steps = next_steps(with_label_noise(), "runs/x")["steps"]
+    assert steps[0]["what"] == "labels"
+    scored, learnt = (s for s in steps if s["what"] == "labels")
+    assert "about 8.0% of the labels" in scored["because"]
+    assert "120 labels" in learnt["action"] and "about 8.0% of 1,598 labels" in learnt["because"]
+    assert learnt["command"] == "headstart refine runs/x --labels runs/x/findings/label_errors.csv"
 
 
-def test_the_gain_of_right_labels_is_what_wrong_ones_take_from_the_score() -> None:
+def test_what_wrong_labels_take_from_the_score_is_no_gain_of_the_model() -> None:
     # four classes, 8% replaced: m = 0.92 a + 0.08 (1 - a) / 3 = 0.86, so a = (0.86 - 0.08/3) / (1 - 0.32/3)
     reading = (0.86 - 0.08 / 3) / (1 - 0.32 / 3) - 0.86
-    gain = first(with_label_noise())["gain"]
-    assert gain["value"] == pytest.approx(0.004 + reading)
-    assert 0.004 < gain["low"] < gain["value"] < gain["high"]
+    scored, learnt = (s for s in next_steps(with_label_noise(), "runs/x")["steps"] if s["what"] == "labels")
+    assert scored["gain"]["kind"] == "reading"
+    assert scored["gain"]["value"] == pytest.approx(reading)
+    assert 0 < scored["gain"]["low"] < reading < scored["gain"]["high"]
+    assert scored["gain_in_words"].endswith("of what the score reads, not of the model")
+    # correcting the listed rows, of which none is scored, brings what training on them brings: here not shown
+    assert learnt["gain"] == {"value": 0.004, "low": -0.002, "high": 0.01, "kind": "measured"}
+    assert learnt["gain_in_words"].startswith("gain not shown") and learnt["worth_trying"] and not learnt["shown"]
+
+
+def test_with_cross_validation_the_listed_rows_are_the_scored_ones() -> None:
+    run = with_label_noise()
+    run["findings"]["label_errors"]["count"] = 60
+    run |= {"headline_split": "cross_validation", "metrics": {"cross_validation": run["metrics"]["test"]}}
+    (step,) = (s for s in next_steps(run, "runs/x")["steps"] if s["what"] == "labels")
+    assert step["gain"]["value"] == pytest.approx(0.004 + 60 / 1598)  # no more than the share that is listed
+    assert step["shown"]
 
 
 def test_a_test_set_of_the_users_own_is_not_taken_for_wrong() -> None:
     run = with_label_noise()
     run["data"]["split"]["method"] = "given"
     steps = next_steps(run, "runs/x")["steps"]
-    labels = next(s for s in steps if s["what"] == "labels")
+    (labels,) = (s for s in steps if s["what"] == "labels")
     assert labels["gain"]["value"] == pytest.approx(0.004)
-    assert not labels["shown"] and "gain not shown" in labels["gain_in_words"]
+    assert labels["worth_trying"] and not labels["shown"]
     assert steps[0]["what"] == "more data"
 
 
@@ -219,7 +235,7 @@ def test_the_terminal_gets_at_most_three_lines() -> None:
     run["data"]["quarantined"] = 300
     lines = step_lines({"next_steps": next_steps(run, "runs/x")})
     assert len(lines) == 3
-    assert lines[0].startswith("look at 120 labels") and "points, +" in lines[0]
+    assert lines[0].startswith("look at the test rows") and "points, +" in lines[0]
 
 
 def test_transcripts_have_steps_too() -> None:

@@ -26,7 +26,7 @@ TOO_LONG = re.compile(r"too long here|not tried")
 @dataclass(frozen=True)
 class Gain:
     """Of the headline metric, as a share; positive is better. kind: "measured" on held-out rows, "extrapolated" along
-    a curve, or "ceiling": what it would be if all went well.
+    a curve, "reading": of what the score reads and not of the model, or "ceiling": what it would be if all went well.
     """
 
     value: float
@@ -38,6 +38,9 @@ class Gain:
     def shown(self) -> bool:
         return self.low >= SMALL
 
+    def at_most(self, limit: float) -> Gain:
+        return replace(self, value=min(self.value, limit), low=min(self.low, limit), high=min(self.high, limit))
+
     def to_json(self) -> dict[str, Any]:
         return {"value": self.value, "low": self.low, "high": self.high, "kind": self.kind}
 
@@ -47,6 +50,7 @@ class Step:
     """what: labels, class, more data, budget, depth, model or rows. because: the number behind it.
 
     rank: 0 a predicted gain that is shown, 1 a ceiling that is shown, 2 a gain that nobody has measured, 3 not shown.
+    doubted: a measurement says that there may be none. found: the cause itself is beyond doubt.
     """
 
     what: str
@@ -55,13 +59,14 @@ class Step:
     gain: Gain | None = None
     command: str | None = None
     doubted: bool = False
+    found: bool = False
 
     @property
     def rank(self) -> int:
         if self.gain is None:
             return 3 if self.doubted else 2
         if not self.gain.shown:
-            return 3
+            return 2 if self.found else 3
         return 1 if self.gain.kind == "ceiling" else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +85,7 @@ class Step:
 def next_steps(result: Result, run: str) -> dict[str, Any]:
     """The content of result.json's `next_steps`: a sentence, and steps with the most promising first."""
     found = [
-        _labels(result, run),
+        *_labels(result, run),
         _weak_class(result),
         _small_classes(result),
         _more_data(result),
@@ -106,6 +111,8 @@ def _words(step: Step) -> str:
     told = f"{_points(gain.value)} points, {_points(gain.low)} to {_points(gain.high)}"
     if gain.kind == "ceiling":
         return f"at most {told}"
+    if gain.kind == "reading":
+        told += ", of what the score reads, not of the model"
     return told if gain.shown else f"gain not shown: {told}"
 
 
@@ -119,8 +126,8 @@ def _points(value: float) -> str:
 
 def _sentence(result: Result, steps: list[Step]) -> str:
     if steps and steps[0].rank < 3:
-        shown = "" if steps[0].rank < 2 else " Its gain has not been measured."
-        return f"What would help most: {steps[0].action}.{shown}"
+        shown = "" if steps[0].rank < 2 else f" ({_words(steps[0])})"
+        return f"What would help most: {steps[0].action}{shown}."
     labels = (result.get("findings") or {}).get("label_errors") or {}
     checked = [f"none of {labels['checked']:,} labels looks wrong"] if labels.get("count") == 0 else []
     checked += ["no class lags behind the others"] if result.get("per_class") else []
@@ -140,38 +147,47 @@ def _why(result: Result) -> str:
     return str((result.get("depth") or {}).get("why") or "")
 
 
-def _labels(result: Result, run: str) -> Step | None:
+def _labels(result: Result, run: str) -> list[Step]:
     """Likely label errors: what training on the suggestions changed on the other rows, and what wrong labels among the
-    scored rows take from the score.
+    scored rows take from the score. With cross-validation both are the same rows.
     """
     found = (result.get("findings") or {}).get("label_errors") or {}
     if not found.get("count"):
-        return None
-    action = f"look at {found['count']} labels that are probably wrong, and correct them"
-    noise, test = float(found.get("noise_rate") or 0.0), float(found.get("noise_test") or 0.0)
+        return []
+    noise = float(found.get("noise_rate") or 0.0)
     told = f"about {100 * noise:.1f}% of {found['checked']:,} labels seem wrong"
-    relabelled = found.get("relabelled")
     model = None
-    if relabelled:
+    if relabelled := found.get("relabelled"):
         model = _gain(relabelled["others"], "measured")
         told += (
             f"; with the suggestions the untuned head changed by {_points(model.value)} points ({_points(model.low)} "
             f"to {_points(model.high)}) on the {relabelled['others']['rows']:,} rows that are not listed"
         )
-    reading = _reading(result, noise, test)
-    if reading is not None:
-        told += (
-            f"; as many wrong labels among the scored rows make the score read {100 * reading.value:.1f} points too low"
-        )
-    file = f"{run}/{found.get('file') or 'findings/label_errors.csv'}"
-    return Step("labels", action, told, _sum(model, reading), f"headstart refine {run} --labels {file}")
+    reading = _reading(result, noise, float(found.get("noise_test") or 0.0))
+    action = f"look at {found['count']} labels that are probably wrong, and correct them"
+    command = f"headstart refine {run} --labels {run}/{found.get('file') or 'findings/label_errors.csv'}"
+    if reading is None:
+        return [Step("labels", action, told, model, command, found=True)]
+    if result["headline_split"] != "test":
+        reading = reading.at_most(found["count"] / found["checked"])
+        told += f"; they make the score read about {100 * reading.value:.1f} points too low"
+        return [Step("labels", action, told, _sum(model, reading), command, found=True)]
+    scored = Step(
+        "labels",
+        "look at the test rows that it gets wrong: some of their labels are wrong too",
+        f"about {100 * noise:.1f}% of the labels to learn from seem wrong, and the test rows were drawn from the same",
+        reading,
+        f"headstart refine {run} --labels corrected.csv",
+    )
+    return [scored, Step("labels", action, told, model, command, found=True)]
 
 
 def _reading(result: Result, noise: float, test: float) -> Gain | None:
     """How much too low the score reads where labels are replaced at this rate, and errors of both kinds independent.
 
     A score m on such labels belongs to the accuracy a with m = a (1 - e) + (1 - a) e / (C - 1). Not for a test set of
-    the user's own, whose labels may be better. The interval is Wald's, from the likelihood-ratio statistic.
+    the user's own, whose labels may be better. The interval is Wald's: of the rate, from the likelihood-ratio
+    statistic, and of the wrong labels among so many scored rows.
     """
     classes = len((result.get("data") or {}).get("classes") or {})
     if result["data"]["split"]["method"] == "given" or classes < 2 or noise <= 0 or test <= 0:
@@ -183,8 +199,9 @@ def _reading(result: Result, noise: float, test: float) -> Gain | None:
         true = (score - rate / (classes - 1)) / scale if scale > 0 else 1.0
         return max(0.0, min(1.0, true) - score)
 
-    reach = 1.96 * noise / test**0.5
-    return Gain(at(noise), at(max(0.0, noise - reach)), at(noise + reach), "measured")
+    rows = max(1, int(_headline(result)["n"]))
+    reach = 1.96 * (noise**2 / test + noise * (1.0 - noise) / rows) ** 0.5
+    return Gain(at(noise), at(max(0.0, noise - reach)), at(noise + reach), "reading")
 
 
 def _sum(first: Gain | None, second: Gain | None) -> Gain | None:

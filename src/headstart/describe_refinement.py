@@ -44,6 +44,10 @@ def describe_refinement(result: dict[str, Any], run: Path, earlier: Earlier) -> 
     if isinstance(found, str):
         return parts | {"comparison": {"sentence": f"Before and after cannot be compared row by row: {found}.{told}"}}
     sentence = pairing_sentence(found, result["headline_split"], task.headline_unit)
+    if result["headline_split"] == "test" and result["data"]["corrected"] and not found.corrected:
+        sentence += (
+            " All corrected labels are of rows to learn from; wrong ones among the test rows still count against both."
+        )
     return parts | {"comparison": {**found.to_json(), "sentence": sentence + told}}
 
 
