@@ -126,6 +126,12 @@ def test_a_short_budget_puts_the_budget_first() -> None:
     assert step["gain_in_words"] == "gain not measured"
 
 
+def test_a_rung_that_ran_out_of_time_calls_for_budget_too() -> None:
+    run = healthy()
+    run["depth"]["why"] = "tuning the last block was left out: out of time in epoch 2 of 8"
+    assert first(run)["because"] == "tuning the last block was left out for time (out of time in epoch 2 of 8)"
+
+
 def test_the_sentence_on_rungs_left_out_is_the_one_that_tuning_writes() -> None:
     """The words come from stages/tuning_plan.py by way of stages/finetune.py."""
     from pathlib import Path
@@ -135,6 +141,7 @@ def test_the_sentence_on_rungs_left_out_is_the_one_that_tuning_writes() -> None:
     stages = Path(headstart.__file__).parent / "stages"
     assert 'f"it does not fit the budget (' in (stages / "tuning_plan.py").read_text()
     assert 'f"tuning the {depth.part} was left out: {attempt}"' in (stages / "finetune.py").read_text()
+    assert 'f"out of time in epoch' in (stages.parent / "training" / "loop.py").read_text()
     assert "rows are learnt from:" in (stages / "subset.py").read_text()
 
 

@@ -58,6 +58,34 @@ def test_the_same_rows_are_paired(tmp_path: Path, answers: tuple[np.ndarray, np.
     assert compare_runs([a, b])["pairs"][0]["pairing"]["gain"]["value"] == pytest.approx(-24 / 300)
 
 
+def test_fewer_word_errors_are_a_gain(tmp_path: Path) -> None:
+    said = ["one two three four", "five six", "seven eight nine", "ten"]
+    heard = {"a": ["one two tree for", "five six", "seven ate nine", "ten"], "b": [*said[:2], "seven ate nine", "ten"]}
+    for name, texts in heard.items():
+        run = made_run(tmp_path / name, np.ones(4, dtype=bool), range(4), task="speech-recognition",
+                       headline_metric="wer",
+                       metrics={"test": {"wer": {"value": 0.1, "low": 0.0, "high": 0.2, "n": 4}}})  # fmt: skip
+        lines = [{"input": f"row {i}", "text": t, "target": s} for i, (t, s) in enumerate(zip(texts, said))]
+        (run / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = compare_runs([tmp_path / "b", tmp_path / "a"])["pairs"][0]["pairing"]
+    assert (found["metric"], found["before"]["value"], found["after"]["value"]) == ("wer", 0.3, 0.1)
+    assert found["gain"]["value"] == pytest.approx(0.2)
+
+
+def test_a_class_that_only_one_run_knows_has_no_probability_in_the_other(
+    tmp_path: Path, answers: tuple[np.ndarray, np.ndarray]
+) -> None:
+    a, b = made_run(tmp_path / "a", answers[0], range(300)), made_run(tmp_path / "b", answers[1], range(300))
+    lines = [json.loads(line) for line in (b / "predictions.jsonl").read_text().splitlines()]
+    for line in lines[:10]:
+        line |= {"target": "c", "label": "c", "probabilities": {"c": 0.9, "a": 0.1}}
+    (b / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = compare_runs([b, a])["pairs"][0]["pairing"]
+    assert found["corrected"] == 10
+    assert found["before"]["value"] == pytest.approx(answers[0][10:].sum() / 300)  # wrong on the ten by the new labels
+    assert found["old_labels"]["value"] == pytest.approx(answers[0].mean())
+
+
 def test_only_shared_rows_count(tmp_path: Path, answers: tuple[np.ndarray, np.ndarray]) -> None:
     a = made_run(tmp_path / "a", answers[0], range(300))
     b = made_run(tmp_path / "b", answers[1][100:], range(100, 300))

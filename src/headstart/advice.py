@@ -19,7 +19,9 @@ SMALL_SHARE = 0.01  # of all rows, below which unusable ones are not worth a ste
 SMALL_CLASS = 0.5  # of the middle class's rows, below which a class is small
 MORE_BUDGET = 3  # times the budget where a rung was left out
 TOLD = 3  # steps on the terminal
-LEFT_OUT = re.compile(r"tuning the ([^;]+?) was left out: it does not fit the budget \(([^)]*)\)")
+LEFT_OUT = re.compile(
+    r"tuning the ([^;]+?) was left out: (?:it does not fit the budget \(([^)]*)\)|(out of time[^;]*))"
+)
 TOO_LONG = re.compile(r"too long here|not tried")
 
 
@@ -302,7 +304,7 @@ def _more_time(result: Result, run: str) -> Step | None:
     command = f"headstart refine {run} --budget {_longer(result)}"
     left_out = LEFT_OUT.search(_why(result))
     if left_out:
-        told = f"tuning the {left_out[1]} was left out for time ({left_out[2]})"
+        told = f"tuning the {left_out[1]} was left out for time ({left_out[2] or left_out[3]})"
         return Step("budget", f"give more time, to tune the {left_out[1]}", told + _last_rung(result), None, command)
     cut = next((w for w in result.get("warnings") or [] if "was cut short (out of time" in w), None)
     if cut:

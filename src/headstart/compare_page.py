@@ -89,7 +89,7 @@ def pair_sentence(first: str, pair_: Mapping[str, Any]) -> str:
     rows = "test rows" if pair_["split"] == "test" else "rows by cross-validation"
     told = (
         f"{first} {_percent(found['after']['value'])}, {pair_['run']} {_percent(found['before']['value'])} on the same "
-        f"{found['rows']} {rows}: {value:+.1f} points (95% interval {low:+.1f} to {high:+.1f}), {verdict}."
+        f"{found['rows']} {rows}: gain {value:+.1f} points (95% interval {low:+.1f} to {high:+.1f}), {verdict}."
     )
     if found["corrected"]:
         told += f" {found['corrected']} rows have other labels in {pair_['run']}; both are scored on those of {first}."

@@ -159,7 +159,7 @@ def pairing_sentence(found: Pairing, split: str, unit: str) -> str:
     rows = "test rows" if split == "test" else "rows by cross-validation"
     told = (
         f"{100 * found.before.value:.1f}% before, {100 * found.after.value:.1f}% after, on the same {found.rows} "
-        f"{rows}: {value:+.1f} {unit} (95% interval {low:+.1f} to {high:+.1f}), {verdict}."
+        f"{rows}: gain {value:+.1f} {unit} (95% interval {low:+.1f} to {high:+.1f}), {verdict}."
     )
     if found.corrected:
         told += (

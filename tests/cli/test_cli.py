@@ -288,6 +288,24 @@ def test_evaluate_prints_each_metric_with_its_interval(tiny_run: Tiny, headstart
     assert json.loads(as_json.out)["metrics"] == kept["metrics"]
 
 
+def test_refine_goes_on_with_corrected_labels_and_compares(
+    tiny_run: Tiny, headstart: Headstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # what the run's --offline sets is put back afterwards
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    (tmp_path / "right.csv").write_text("input,given,suggested\nleft/001.png,left,right\n")
+    done = headstart("refine", tiny_run.run, "--labels", tmp_path / "right.csv", "--out", tmp_path / "new")
+    assert done.code == 0
+    result = json.loads((tmp_path / "new" / "result.json").read_text())
+    assert result["cache"]["misses"] == 0
+    assert result["comparison"]["rows"] == 24 and result["comparison"]["corrected"] == 1
+    before = next(line for line in done.out.splitlines() if line.startswith("Before"))
+    assert "on the same 24 rows by cross-validation" in before and "1 of these rows have a corrected label" in before
+    wrong = headstart("refine", tiny_run.run, "--labels", tmp_path / "none.csv", "--out", tmp_path / "never")
+    assert (wrong.code, len(wrong.err.splitlines())) == (2, 1)
+    assert "none.csv does not exist" in wrong.err
+
+
 def test_report_prints_the_path(tiny_run: Tiny, headstart: Headstart) -> None:
     done = headstart("report", tiny_run.run)
     assert (done.code, done.out) == (0, f"{tiny_run.run / 'report.html'}\n")
@@ -311,7 +329,7 @@ def test_report_compares_runs(tiny_run: Tiny, headstart: Headstart, tmp_path: Pa
     shutil.copytree(tiny_run.run, copied)
     done = headstart("report", copied, "--compare", tiny_run.run)
     assert done.code == 0
-    assert "on the same 24 rows by cross-validation: +0.0 points" in done.out
+    assert "on the same 24 rows by cross-validation: gain +0.0 points" in done.out
     assert done.out.splitlines()[-1] == str(copied / "comparison.html")
     assert (copied / "comparison.html").is_file()
     assert headstart("report", copied, tiny_run.run).code == 2
