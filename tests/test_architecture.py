@@ -24,8 +24,9 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("tasks", "artifact"), 3),
     **dict.fromkeys(("stages",), 4),
     **dict.fromkeys(
-        ("describe_run", "report", "report_plots", "model_card", "thumbnails", "result", "predictor"), 5),
-    **dict.fromkeys(("workflow", "api"), 6),
+        ("describe_run", "report", "report_plots", "model_card", "thumbnails", "result", "predictor",
+         "comparison", "compare_page", "describe_refinement", "advice"), 5),
+    **dict.fromkeys(("workflow", "refinement", "api"), 6),
     **dict.fromkeys(("__init__", "__main__", "cli"), 7),
 }  # fmt: skip
 STOCK = "stock"  # beside the layers: every unit may import it, it imports none
@@ -44,6 +45,12 @@ SIBLINGS = {
     ("artifact", "tasks"),
     ("report", "report_plots"),
     ("result", "predictor"),
+    ("compare_page", "comparison"),
+    ("compare_page", "report"),
+    ("compare_page", "report_plots"),
+    ("describe_refinement", "comparison"),
+    ("refinement", "workflow"),
+    ("api", "refinement"),
     ("api", "workflow"),
     ("__main__", "cli"),
 }

@@ -241,7 +241,45 @@ def image_result() -> dict[str, Any]:
         "seed": 0,
         "settings": {"budget": "5m", "metric": None, "depth": "auto", "batch_size": 32},
         "versions": {"torch": "2.13.0", "timm": "1.0.22", "openvino": "2026.4.1", "python": "3.11.9"},
-        "test_exposures": 1,
+        "test_exposures": 2,
+        "refined_from": {"run": "runs/elpv-0", "root": "/runs/elpv-0", "created": "2026-11-24T10:00:00Z"},
+        "comparison": {
+            "metric": "accuracy",
+            "rows": 656,
+            "before": interval(0.8613, 0.8338, 0.8872, 656),
+            "after": interval(0.8720, 0.8460, 0.8960, 656),
+            "gain": interval(0.0107, -0.0061, 0.0274, 656),
+            "corrected": 12,
+            "old_labels": interval(0.8552, 0.8277, 0.8811, 656),
+            "only_before": 0,
+            "only_after": 3,
+            "sentence": "Before and after on the same rows: no clear difference.",
+        },
+        "next_steps": {
+            "sentence": "What would help most: look at the labels that are probably wrong, and correct them.",
+            "steps": [
+                {
+                    "what": "labels",
+                    "action": "look at the labels that are probably wrong, and correct them",
+                    "because": "some labels seem wrong",
+                    "gain": {"value": 0.021, "low": 0.008, "high": 0.034, "kind": "measured"},
+                    "gain_in_words": "points",
+                    "shown": True,
+                    "worth_trying": True,
+                    "command": "headstart refine runs/elpv --labels runs/elpv/findings/label_errors.csv",
+                },
+                {
+                    "what": "budget",
+                    "action": "give more time, to tune the last third",
+                    "because": "it was left out for time",
+                    "gain": None,
+                    "gain_in_words": "gain not measured",
+                    "shown": False,
+                    "worth_trying": True,
+                    "command": None,
+                },
+            ],
+        },
         "warnings": [],
         "next": [
             "headstart predict runs/elpv new/*.jpg --out predictions.jsonl",
@@ -563,6 +601,14 @@ def test_wrong_words_are_marked_side_by_side(tmp_path: Path) -> None:
     assert "<del>valve</del>" in html
     assert "<ins>wealth</ins>" in html
     assert "(nothing)" in html
+
+
+def test_what_would_help_comes_with_its_gain_or_says_that_there_is_none(tmp_path: Path) -> None:
+    html, _ = page(image_result(), tmp_path)
+    assert "What would help&nbsp;most" in html
+    assert 'data-key="next_steps.steps.0.gain.value" data-style="points">+2.1<' in html
+    assert "gain not measured" in html and "headstart refine runs/elpv --labels" in html
+    assert 'data-key="comparison.gain.high"' in html and "Before and after" in html
 
 
 def test_sets_are_shown_beside_what_was_promised(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headstart.api import evaluate as evaluate
     from headstart.api import fit as fit
+    from headstart.api import refine as refine
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.predictor import Predictor as Predictor
     from headstart.predictor import load as load
@@ -18,12 +19,13 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "fit": "headstart.api",
     "evaluate": "headstart.api",
+    "refine": "headstart.api",
     "load": "headstart.predictor",
     "Predictor": "headstart.predictor",
     "Result": "headstart.result",
     "HeadstartError": "headstart.errors",
 }
-__all__ = ["HeadstartError", "Predictor", "Result", "evaluate", "fit", "load"]
+__all__ = ["HeadstartError", "Predictor", "Result", "evaluate", "fit", "load", "refine"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,8 +20,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     """Select, replace the head, fine-tune, evaluate, save.
 
     data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
-    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, exclude, engine,
-    plan, offline, cache_dir).
+    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, exclude, labels, split,
+    engine, plan, offline, cache_dir).
     Raises HeadstartError for whatever the caller can mend.
     """
     known = [f.name for f in fields(Settings)]
@@ -35,6 +35,30 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     from headstart.workflow import run_fit
 
     return run_fit(Settings(str(data), budget_seconds=seconds, **named), reporter or Silent(), Clock(seconds))
+
+
+def refine(
+    run: str | Path,
+    *,
+    labels: str | Path | None = None,
+    exclude: str | Path | None = None,
+    budget: str | float | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Result:
+    """Continue a finished run in a new folder: same data, settings, model and split, cached states used again.
+
+    labels: a table of corrected labels, such as the run's findings/label_errors.csv. exclude: rows to leave out, in the
+    same form. budget: the run's own where left out. data: where the data lie now, perhaps with more rows; the test rows
+    stay the same. result.details["comparison"] holds before against after.
+    Raises HeadstartError for whatever the caller can mend.
+    """
+    from headstart.refinement import refine_settings, run_refine
+
+    seconds = None if budget is None else parse_budget(budget)
+    settings = refine_settings(Path(run), seconds, data=data, out=out, labels=labels, exclude=exclude)
+    return run_refine(Path(run), settings, reporter or Silent(), Clock(settings.budget_seconds))
 
 
 def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def _data(context: Context) -> dict[str, Any]:
         "rows": len(dataset.examples) + len(dataset.rejected),
         "used": len(dataset.examples),
         "excluded": dataset.excluded,
+        "corrected": dataset.corrected,
         "quarantined": len(dataset.rejected),
         "quarantine_reasons": dict(Counter(r.reason for r in dataset.rejected)),
         "duplicates_grouped": sum(n - 1 for n in groups.values() if n > 1),

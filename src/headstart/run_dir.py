@@ -16,6 +16,9 @@ from typing import Any
 from headstart.errors import MachineError, RunError
 from headstart.types import Prediction, Rejected
 
+KEPT = {"labels": "labels.csv", "exclude": "excluded.csv"}
+"""Settings that name files of the user's -> the run's own copies of them."""
+
 
 class RunDir:
     """Paths and writers of one run."""

@@ -23,6 +23,8 @@ class Settings:
     tuned and kept whatever the comparison says.
     budget_seconds: wall-clock limit from the start of the process, downloads excluded.
     exclude: a table whose column "input" or "id" names rows to leave out, such as a CSV file of a run's findings.
+    labels: a table of corrected labels in the same form. split: an earlier run's split.csv, whose test rows and folds
+    are kept.
     cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
     """
 
@@ -39,6 +41,8 @@ class Settings:
     target_column: str | None = None
     group_column: str | None = None
     exclude: str | None = None
+    labels: str | None = None
+    split: str | None = None
     engine: str = "auto"
     plan: str | None = None
     offline: bool = False

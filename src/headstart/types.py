@@ -50,7 +50,7 @@ class Dataset:
     fingerprint: digest over ids, contents and targets.
     notes: sentences for the summary (what was inferred, scaled, collapsed).
     side: other columns with few values, name -> a value for each example. excluded: rows left out because the user
-    said so.
+    said so; corrected: rows whose label the user replaced.
     """
 
     task: str
@@ -64,6 +64,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     side: dict[str, tuple[str, ...]] = field(default_factory=dict)
     excluded: int = 0
+    corrected: int = 0
 
 
 @dataclass(frozen=True)

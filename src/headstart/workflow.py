@@ -6,7 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from headstart.advice import next_steps
 from headstart.budget import Clock
+from headstart.data.exclude import excluded_ids
+from headstart.data.kept_split import FILE, HEADER, split_rows
+from headstart.data.labels import HEADER as LABELS_HEADER
+from headstart.data.labels import correction_rows, read_corrections
+from headstart.describe_refinement import Earlier, describe_refinement
 from headstart.describe_run import describe_run
 from headstart.errors import RunError
 from headstart.feature_store import cap_bytes, evict
@@ -14,7 +20,7 @@ from headstart.model_card import write_model_card
 from headstart.plan import Plan, load_plan
 from headstart.report import write_report
 from headstart.result import Result
-from headstart.run_dir import RunDir
+from headstart.run_dir import KEPT, RunDir
 from headstart.settings import Settings
 from headstart.sources.cache_dir import cache_dir
 from headstart.stages.context import Context
@@ -27,35 +33,42 @@ from headstart.stages.select import select
 from headstart.stages.subset import fit_rows_to_budget
 from headstart.stages.uncertainty import calibrate_uncertainty
 from headstart.thumbnails import thumbnail_of
-from headstart.types import Reporter
+from headstart.types import Dataset, Reporter
 
 
 def run_fit(
-    settings: Settings, reporter: Reporter, clock: Clock, published: list[dict[str, Any]] | None = None
+    settings: Settings,
+    reporter: Reporter,
+    clock: Clock,
+    published: list[dict[str, Any]] | None = None,
+    earlier: Earlier | None = None,
 ) -> Result:
     """From files to an evaluated, saved model and a report.
 
-    published: figures of others on the same data, shown beside ours.
+    published: figures of others on the same data, shown beside ours. earlier: the run that this one continues.
     Raises HeadstartError for anything the user can mend.
     """
     plan = load_plan(Path(settings.plan)) if settings.plan else Plan(seed=settings.seed)
-    out = Path(settings.out) if settings.out else _fresh_run_folder(settings.data)
+    plan = earlier.plan if earlier else plan
+    out = Path(settings.out) if settings.out else fresh_run_folder(settings.data)
     with clock.stage("read and check"):
         task, dataset, split = read_data(settings, reporter)
     run = RunDir.create(out)
     run.write_quarantine(dataset.rejected)
+    run.write_csv(FILE, HEADER, split_rows(dataset, split))
+    _keep_listed(run, settings, dataset)
     run.log("data", task=task.name, rows=len(dataset.examples), rejected=len(dataset.rejected), notes=dataset.notes)
     cache = Path(settings.cache_dir).expanduser() if settings.cache_dir else cache_dir()
     context = Context(settings, task, dataset, split, plan, clock, run, reporter, cache)
     context.warnings += leak_warning(dataset, split)
     _say_data(context)
     try:
-        return _run_stages(context, published or [])
+        return _run_stages(context, published or [], earlier)
     finally:
         context.close()
 
 
-def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
+def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earlier | None) -> Result:
     clock, run = context.clock, context.run
     with clock.stage("select"):
         selected = select(context)
@@ -75,11 +88,25 @@ def _run_stages(context: Context, published: list[dict[str, Any]]) -> Result:
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
     result = describe_run(context, selected, tuned, evaluated, findings, published) | uncertainty
+    if earlier is not None:
+        result |= describe_refinement(result, run.path, earlier)
+    result["next_steps"] = next_steps(result, str(run.path))
     write_model_card(result, run.model, evaluated.saved.script)
     return _finish(context, result)
 
 
-def _fresh_run_folder(data: str) -> Path:
+def _keep_listed(run: RunDir, settings: Settings, dataset: Dataset) -> None:
+    """Copies of the corrections and exclusions that this run rests on: the user's files may change."""
+    if settings.labels is not None:
+        corrections = read_corrections(Path(settings.labels).expanduser(), dataset.columns["target"])
+        run.write_csv(KEPT["labels"], LABELS_HEADER, correction_rows(corrections))
+    if settings.exclude is not None:
+        ids = sorted(excluded_ids(Path(settings.exclude).expanduser()))
+        run.write_csv(KEPT["exclude"], ["input"], [[name] for name in ids])
+
+
+def fresh_run_folder(data: str) -> Path:
+    """The first runs/<data>-<n> that is free."""
     name = Path(data).expanduser().resolve().stem or "data"
     for number in range(1, 10_000):
         path = Path("runs") / f"{name}-{number}"

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 
 import tiny
 from headstart.cli import COMMANDS, main
+from headstart.cli.summary import summary_lines
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     result = json.loads((tiny_run.run / "result.json").read_text())
     lines = {line.split()[0]: line for line in tiny_run.told.splitlines() if line}
-    assert {"Model", "Depth", "Score", "Time", "Report", "Next"} <= set(lines)
+    assert {"Model", "Depth", "Score", "Naive", "Time", "Where", "Next"} <= set(lines)
     accuracy = result["metrics"]["cross_validation"]["accuracy"]
     assert f"accuracy {100 * accuracy['value']:.1f}%" in lines["Score"]
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in lines["Score"]
@@ -134,6 +136,21 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     level = next(row for row in result["conformal"]["levels"] if row["alpha"] == 0.05)
     assert f"{100 * level['undecided']:.1f}% of inputs with --abstain 0.05;" in lines["Undecided"]
     assert "95.0% promised" in lines["Undecided"]
+
+
+def test_the_summary_is_about_ten_lines_whatever_there_is_to_say(tiny_run: Tiny) -> None:
+    result = json.loads((tiny_run.run / "result.json").read_text())
+    step = {"action": "look", "gain_in_words": "+1.0 points", "command": "headstart refine x", "worth_trying": True}
+    result["next_steps"]["steps"] = [step] * 9
+    result["warnings"] = [f"warning {i}" for i in range(20)]
+    result["findings"] = {"copies": {"count": 3}, "outliers": {"count": 2}}
+    lines = summary_lines(result, "runs/x")[1:]  # an empty line sets it apart
+    told = [line for line in lines if not line.startswith("Warning")]
+    assert 10 <= len(told) <= 14
+    assert sum(line.startswith("Help") for line in told) == 3
+    warned = [line for line in lines if line.startswith("Warning")]
+    assert len(warned) == 4 and warned[-1] == "Warning    17 more in the report"
+    assert result["warnings"][0] in warned[0]
 
 
 def test_cache_dir_takes_the_features_of_a_run(tiny_run: Tiny) -> None:
@@ -271,10 +288,52 @@ def test_evaluate_prints_each_metric_with_its_interval(tiny_run: Tiny, headstart
     assert json.loads(as_json.out)["metrics"] == kept["metrics"]
 
 
+def test_refine_goes_on_with_corrected_labels_and_compares(
+    tiny_run: Tiny, headstart: Headstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # what the run's --offline sets is put back afterwards
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    (tmp_path / "right.csv").write_text("input,given,suggested\nleft/001.png,left,right\n")
+    done = headstart("refine", tiny_run.run, "--labels", tmp_path / "right.csv", "--out", tmp_path / "new")
+    assert done.code == 0
+    result = json.loads((tmp_path / "new" / "result.json").read_text())
+    assert result["cache"]["misses"] == 0
+    assert result["comparison"]["rows"] == 24 and result["comparison"]["corrected"] == 1
+    before = next(line for line in done.out.splitlines() if line.startswith("Before"))
+    assert "on the same 24 rows by cross-validation" in before and "1 of these rows have a corrected label" in before
+    wrong = headstart("refine", tiny_run.run, "--labels", tmp_path / "none.csv", "--out", tmp_path / "never")
+    assert (wrong.code, len(wrong.err.splitlines())) == (2, 1)
+    assert "none.csv does not exist" in wrong.err
+
+
 def test_report_prints_the_path(tiny_run: Tiny, headstart: Headstart) -> None:
     done = headstart("report", tiny_run.run)
     assert (done.code, done.out) == (0, f"{tiny_run.run / 'report.html'}\n")
     assert Path(done.out.strip()).is_file()
+
+
+def test_report_opens_in_the_browser_or_says_where_it_is(
+    tiny_run: Tiny, headstart: Headstart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(asked.append(address)) or len(asked) == 1)
+    address = (tiny_run.run / "report.html").resolve().as_uri()
+    assert headstart("report", tiny_run.run, "--open").err == ""
+    without = headstart("report", tiny_run.run, "--open")
+    assert asked == [address, address]
+    assert (without.code, without.err) == (0, f"No browser was found. Open {address} in one.\n")
+
+
+def test_report_compares_runs(tiny_run: Tiny, headstart: Headstart, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(tiny_run.run, copied)
+    done = headstart("report", copied, "--compare", tiny_run.run)
+    assert done.code == 0
+    assert "on the same 24 rows by cross-validation: gain +0.0 points" in done.out
+    assert done.out.splitlines()[-1] == str(copied / "comparison.html")
+    assert (copied / "comparison.html").is_file()
+    assert headstart("report", copied, tiny_run.run).code == 2
+    assert "cannot be compared" not in headstart("report", copied, "--compare", tiny_run.run).err
 
 
 def test_models_lists_the_catalog(headstart: Headstart) -> None:

@@ -33,6 +33,17 @@ def test_named_rows_go_and_are_counted(table, tmp_path, header):
     assert "2 rows left out because out.csv names them" in left.notes
 
 
+def test_a_file_may_be_named_as_the_table_names_it(tmp_path):
+    with (tmp_path / "data.csv").open("w") as stream:
+        stream.write("file_name,label\n" + "".join(f"images/{i}.png,{'ab'[i % 2]}\n" for i in range(9)))
+        stream.write("images/3.png,b\n")  # twice: then only the id tells which
+    table = read_table(tmp_path / "data.csv")
+    left, gone = exclude(table, tmp_path, "input\nimages/0.png\nrow 2\n5.png (row 6)\n")
+    assert gone == 3 and [r.id for r in left.rows] == [f"row {i}" for i in (3, 4, 5, 7, 8, 9, 10)]
+    with pytest.raises(DataError, match=r"belong to no row .*images/3\.png"):
+        exclude(table, tmp_path, "input\nimages/3.png\n")
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("input\nrow 2\nrow 99\n", r"1 of 2 ids .* belong to no row .*row 99"),
     ("name\nrow 2\n", "columns name, but none named input or id"),

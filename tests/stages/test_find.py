@@ -63,6 +63,17 @@ def test_flipped_labels_are_found_with_what_they_were(run: headstart.Result) -> 
     assert all(line["suggested"] != line["given"] for line in listed)
 
 
+def test_what_right_labels_would_bring_is_measured_on_rows_that_are_not_listed(run: headstart.Result) -> None:
+    found = run.details["findings"]["label_errors"]
+    gain = found["relabelled"]["others"]
+    assert gain["rows"] == found["checked"] - found["count"]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert gain["value"] >= 0  # two easy classes: sixteen wrong labels of 242 can only disturb
+    steps = run.details["next_steps"]["steps"]
+    assert steps[0]["what"] == "labels"
+    assert f"{100 * gain['value']:+.1f} points" in steps[0]["because"]
+
+
 def test_copies_are_found_and_differing_labels_come_first(run: headstart.Result) -> None:
     first = lines(run, "duplicates")[0]
     assert first["input"] == "train.csv row 242" and "labels differ" in first["reason"]

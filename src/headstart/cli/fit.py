@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from headstart.result import Result
 
 
 @click.command()
@@ -43,6 +46,12 @@ import click
     help="CSV whose column input (or id) names rows to leave out, such as a run's findings/label_errors.csv.",
 )
 @click.option(
+    "--labels",
+    type=click.Path(),
+    help="CSV with corrected labels: column input (or id) and label (or suggested). The data stay as they are.",
+)
+@click.option("--split", type=click.Path(), help="Keep the split of an earlier run: its split.csv.")
+@click.option(
     "--engine",
     type=click.Choice(["auto", "openvino", "torch"]),
     default="auto",
@@ -72,7 +81,6 @@ def run_fit_command(
     """Shared by fit and demo."""
     from headstart.budget import Clock, seconds_since_process_start
     from headstart.cli.progress import make_reporter
-    from headstart.cli.summary import summary_lines
     from headstart.settings import Settings, parse_budget
 
     seconds = parse_budget(budget)
@@ -84,6 +92,13 @@ def run_fit_command(
     with clock.stage("start"):
         from headstart.workflow import run_fit
     result = run_fit(settings, reporter, clock, published)
+    show_result(result, as_json)
+
+
+def show_result(result: Result, as_json: bool) -> None:
+    """The end of fit and refine on standard output."""
+    from headstart.cli.summary import summary_lines
+
     if as_json:
         click.echo(json.dumps(result.details, indent=2, ensure_ascii=False))
     else:

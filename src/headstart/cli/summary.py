@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from headstart.advice import step_lines
+
 SHOWN_ALPHA = 0.05
+SHOWN_WARNINGS = 3
 FOUND = {
     "label_errors": ("likely label error", "likely label errors"),
     "leaks": ("test row known from training", "test rows known from training"),
@@ -34,17 +37,21 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     ]
     for other in result["published"]:
         lines.append(f"Published  {_percent(other['value'])}  {other['name']} ({other['note']})")
+    if "comparison" in result:
+        lines.append(f"Before     {result['refined_from']['run']}: {result['comparison']['sentence']}")
     lines += _evidence_lines(result, metric)
     lines += _undecided_lines(result)
     lines += _found_lines(result, run)
-    for warning in result["warnings"]:
-        lines.append(f"Warning    {warning}")
+    lines += [f"Warning    {warning}" for warning in result["warnings"][:SHOWN_WARNINGS]]
+    if len(result["warnings"]) > SHOWN_WARNINGS:
+        lines.append(f"Warning    {len(result['warnings']) - SHOWN_WARNINGS} more in the report")
+    lines += [f"Help       {number}. {step}" for number, step in enumerate(step_lines(result), start=1)]
     timing = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["timing"].items())
     lines.append(f"Time       {result['seconds']:.0f} s of {result['budget_seconds']:.0f} s: {timing}")
     lines.append(
-        f"Model in   {run}/model  ({result['artifact']['format']} folder, {result['artifact']['bytes'] / 1e6:.0f} MB)"
+        f"Where      {run}/report.html; {run}/model ({result['artifact']['format']} folder, "
+        f"{result['artifact']['bytes'] / 1e6:.0f} MB)"
     )
-    lines.append(f"Report     {run}/report.html")
     lines.append(f"Next       {result['next'][0]}")
     return lines
 

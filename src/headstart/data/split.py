@@ -90,6 +90,19 @@ def _require_two_groups(dataset: Dataset, labels: NDArray[np.int64], groups: NDA
                             "tested on. Add other examples of it, or remove the label.")  # fmt: skip
 
 
+def require_learnable(dataset: Dataset, split: Split) -> None:
+    """Raise DataError where a class has no row to learn from, or none once a fold is held out."""
+    labels = label_indices(dataset)
+    _check_classes(dataset, labels, split.dev)
+    if split.n_folds < 2:
+        raise DataError(f"The {len(split.dev)} rows to learn from form one fold, so none can be held out. Add rows.")
+    for c, name in enumerate(dataset.classes):
+        folds = split.folds[labels[split.dev] == c]
+        if len(np.unique(folds)) == 1:
+            raise DataError(f"All {len(folds)} rows to learn {name!r} from are in one fold of the split, so that it "
+                            "cannot be learnt while they are held out. Add other examples of it.")  # fmt: skip
+
+
 def _check_classes(dataset: Dataset, labels: NDArray[np.int64], dev: NDArray[np.int64]) -> None:
     missing = [name for c, name in enumerate(dataset.classes) if not (labels[dev] == c).any()]
     if missing:

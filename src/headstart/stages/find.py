@@ -21,6 +21,7 @@ from headstart.metrics.calibration import softmax
 from headstart.problem import Rows, spread_evenly
 from headstart.stages.context import Context
 from headstart.stages.evaluate import Evaluated
+from headstart.stages.relabel import relabelling_gain
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 
@@ -227,12 +228,22 @@ def _by_neighbours(context: Context, selected: Selected, replaced: Replaced) -> 
         return found
 
     return {
-        "label_errors": lambda: _label_errors(context, rows, probabilities[part], labels, look()[1]),
+        "label_errors": lambda: _label_errors(
+            context, selected, replaced, rows, probabilities[part], labels, look()[1]
+        ),
         "outliers": lambda: _outliers(context, rows, labels, *look()),
     }
 
 
-def _label_errors(context: Context, rows: Rows, probabilities: Any, labels: Any, neighbours: Any) -> Finding:
+def _label_errors(
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    rows: Rows,
+    probabilities: Any,
+    labels: Any,
+    neighbours: Any,
+) -> Finding:
     examples, names = context.dataset.examples, context.dataset.classes
     found = label_errors(probabilities, vote(neighbours, labels, len(names)), labels)
     flagged = np.flatnonzero(found.flagged)
@@ -246,7 +257,9 @@ def _label_errors(context: Context, rows: Rows, probabilities: Any, labels: Any,
             f"{names[better]}, {(labels[near] == labels[i]).sum()} are {names[labels[i]]}"
         )
         lines.append(Found(examples[rows[i]].id, float(found.wrong[i]), told, names[labels[i]], names[better]))
-    facts = {"noise_rate": found.noise_rate, "noise_test": found.test}
+    facts: dict[str, Any] = {"noise_rate": found.noise_rate, "noise_test": found.test}
+    if len(flagged):
+        facts |= relabelling_gain(context, selected, replaced, rows[flagged], found.suggested[flagged])
     return Finding("label_errors", "input", LABEL_RULE, len(rows), tuple(lines), facts)
 
 

@@ -9,6 +9,8 @@ from headstart.data import columns as column_inference
 from headstart.data import folders
 from headstart.data.check import check
 from headstart.data.exclude import without_excluded
+from headstart.data.kept_split import kept_split, load_split
+from headstart.data.labels import with_corrected
 from headstart.data.split import Split, make_split
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
@@ -30,11 +32,18 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
         table, settings.input_column, settings.target_column, settings.group_column, wanted
     )
     task = named or task_for(columns.modality, columns.target_kind)
-    excluded = 0
+    corrected = excluded = 0
+    if settings.labels is not None:
+        table, corrected = with_corrected(table, columns, Path(settings.labels).expanduser())
     if settings.exclude is not None:
         table, excluded = without_excluded(table, columns, Path(settings.exclude).expanduser())
-    dataset = replace(check(table, columns, task.name, root, reporter), excluded=excluded)
-    return task, dataset, make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
+    saved = None if settings.split is None else load_split(Path(settings.split).expanduser())
+    dataset = replace(check(table, columns, task.name, root, reporter), excluded=excluded, corrected=corrected)
+    if saved is None:
+        return task, dataset, make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
+    by_id = settings.labels is not None or settings.exclude is not None
+    split, told = kept_split(dataset, saved, settings.seed, by_id)
+    return task, replace(dataset, notes=(*dataset.notes, told)), split
 
 
 def _with_test(train: RawTable, test: RawTable) -> RawTable:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
-from headstart.data.split import group_indices, label_indices
+from headstart.data.split import Split, group_indices, label_indices
 from headstart.features import missing_from_cache
 from headstart.problem import Rows
 from headstart.stages.context import Context
 from headstart.stages.select import Selected
+from headstart.types import Dataset
 
 PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
 SAVING_S = 20.0
@@ -30,16 +31,12 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     context.plan = context.plan.with_(dev_rows=min(wanted, rows))
     if wanted >= rows:
         return
-    kept = _part(context, wanted)
-    labels, groups = label_indices(context.dataset)[kept], group_indices(context.dataset)[kept]
-    folds = grouped_folds(labels, groups, split.n_folds, context.settings.seed + 1)
-    context.split = replace(split, dev=kept, folds=folds.astype(np.int64))
-    told = (
-        f"{len(kept)} of {rows} rows are learnt from: one pass of the network over all of them would not fit the budget"
-    )
+    context.split = part_of(context.dataset, split, wanted, context.settings.seed)
+    kept = len(context.split.dev)
+    told = f"{kept} of {rows} rows are learnt from: one pass of the network over all of them would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to use them all.")
     context.reporter.say(told)
-    context.run.log("rows", kept=len(kept), of=rows, examples_per_second=selected.extractor.rate)
+    context.run.log("rows", kept=kept, of=rows, examples_per_second=selected.extractor.rate)
 
 
 def _missing(context: Context, selected: Selected) -> int:
@@ -56,14 +53,17 @@ def _affordable(context: Context, selected: Selected) -> int:
     return max(MIN_ROWS, int(PASS_SHARE * left * selected.extractor.rate))
 
 
-def _part(context: Context, wanted: int) -> Rows:
-    """About that many development rows, in their order: whole groups, stratified by class."""
-    dev = context.split.dev
-    labels, groups = label_indices(context.dataset)[dev], group_indices(context.dataset)[dev]
-    n_parts = min(PARTS, len(np.unique(groups)))
-    parts: NDArray[np.integer] = grouped_folds(labels, groups, n_parts, context.settings.seed + 4)
+def part_of(dataset: Dataset, split: Split, wanted: int, seed: int) -> Split:
+    """The split with about that many development rows, in their order: whole groups, stratified by class."""
+    dev, n_folds = split.dev, split.n_folds
+    labels, groups = label_indices(dataset), group_indices(dataset)
+    n_parts = min(PARTS, len(np.unique(groups[dev])))
+    parts: NDArray[np.integer] = grouped_folds(labels[dev], groups[dev], n_parts, seed + 4)
     kept = parts < max(1, int(wanted / len(dev) * n_parts))
-    for label in np.unique(labels):
-        if len(np.unique(groups[kept & (labels == label)])) < 2:  # too rare to be thinned out
-            kept |= labels == label
-    return np.asarray(dev[kept])
+    for label in np.unique(labels[dev]):
+        of_class = labels[dev] == label
+        if len(np.unique(groups[dev][kept & of_class])) < 2:  # too rare to be thinned out
+            kept |= of_class
+    rows: Rows = dev[kept]
+    folds = grouped_folds(labels[rows], groups[rows], n_folds, seed + 1)
+    return replace(split, dev=rows, folds=folds.astype(np.int64))
