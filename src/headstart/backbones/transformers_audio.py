@@ -67,11 +67,12 @@ class AudioBackbone:
         self.batch_budget = BATCH_SECONDS * self.sample_rate_hz if self._is_wave else 2
         self.max_seconds = _max_seconds(extractor, self.model)
         described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
-        self.key = hashlib.sha256(f"{weights_key}|{described}|{self.max_seconds}".encode()).hexdigest()
+        self.key = hashlib.sha256(f"{weights_key}|{described}|{audio.MAX_SECONDS}".encode()).hexdigest()
 
     def encode(self, example: Example, view: str) -> Item:
         del view
-        samples = audio.load(example.input, self.sample_rate_hz, self.max_seconds)
+        # as the stock loader reads: what a spectrogram cannot hold is cut from the spectrogram
+        samples = audio.load(example.input, self.sample_rate_hz, audio.MAX_SECONDS)
         values = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np")
         # waves: (samples,); spectrograms: (mels, frames) or (frames, mels)
         return {self._inputs[0]: np.asarray(values[self.extractor.model_input_names[0]][0], dtype=np.float32)}
@@ -93,7 +94,11 @@ class AudioBackbone:
         if self.max_seconds >= audio.MAX_SECONDS:
             return ""  # reading has told of these
         count = sum(audio.seconds(e.input) > self.max_seconds for e in examples)
-        return f"{count} recordings are longer than the {self.max_seconds:g} s that the model hears" if count else ""
+        return (
+            f"{count} of {len(examples)} recordings are longer than the {self.max_seconds:g} s that the model hears"
+            if count
+            else ""
+        )
 
     @property
     def depths(self) -> tuple[Depth, ...]:

@@ -11,9 +11,8 @@ import torch
 from headstart.errors import ModelError
 from headstart.types import ModelSource
 
-# what a checkpoint may lack: poolers and heads that are replaced, and what only pretraining reads
-_OPTIONAL = ("pooler.", "projector.", "classifier.", "masked_spec_embed", "wav2vec2.masked_spec_embed",
-             "hubert.masked_spec_embed", "wavlm.masked_spec_embed")  # fmt: skip
+# what a checkpoint may lack: poolers and heads, which are replaced, and what only pretraining reads
+_OPTIONAL = frozenset({"pooler", "projector", "classifier", "masked_spec_embed"})
 
 
 def load_pretrained(
@@ -41,7 +40,7 @@ def load_pretrained(
         return loaded, []
     model, report = loaded
     missing = sorted(report["missing_keys"])
-    lacking = [name for name in missing if not name.startswith(_OPTIONAL)]
+    lacking = [name for name in missing if not _OPTIONAL & set(name.split("."))]
     if lacking:
         raise ModelError(
             f"{source.folder} lacks {len(lacking)} weights of a {source.architecture} {what}, such as {lacking[0]}. "

@@ -81,7 +81,11 @@ class TextBackbone:
     def cut_off(self, examples: Sequence[Example]) -> str:
         lengths = map(len, self.tokenizer([e.input for e in examples], verbose=False)["input_ids"])
         count = sum(n > self.max_tokens for n in lengths)
-        return f"{count} texts are longer than the {self.max_tokens} tokens that the model reads" if count else ""
+        return (
+            f"{count} of {len(examples)} texts are longer than the {self.max_tokens} tokens that the model reads"
+            if count
+            else ""
+        )
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         longest = -(-max(self.length(i) for i in items) // 8) * 8  # few distinct shapes: engines plan per shape
