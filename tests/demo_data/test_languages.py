@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from headstart.demo_data import languages
+from headstart.types import Silent
 
 
 def test_clips_of_all_languages_are_listed_with_label_and_speaker(tmp_path: Path) -> None:
@@ -27,3 +30,13 @@ def test_the_choice_does_not_depend_on_order() -> None:
     names = [f"prompt-{i}" for i in range(300)]
     assert languages.choose(names) == languages.choose(names[::-1])
     assert len(languages.choose(names)) == languages.PROMPTS
+
+
+@pytest.mark.slow
+def test_the_real_prompts(tmp_path: Path) -> None:
+    folder = languages.prepare(tmp_path, Silent())
+    rows = list(csv.DictReader((folder / "metadata.csv").open()))
+    assert len(rows) == languages.PROMPTS * len(languages.LANGUAGES)
+    assert {row["label"]: row["speaker"] for row in rows}["es"] == "Allison"
+    assert all((folder / row["file_name"]).is_file() for row in rows)
+    assert (folder / "LICENCE.txt").is_file()
