@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Item, Prefix
+from headstart.errors import ModelError
 from headstart.features import POOLED, Extractor, extract, features_of, open_extractor
 from headstart.runtime.engine import Batch, Engine
 from headstart.types import Example, ModelSource, Silent
@@ -184,3 +186,70 @@ def test_the_rate_is_for_inputs_of_mean_length(tmp_path: Path, monkeypatch: pyte
     assert timed == [(8, 4)]
     assert opened.rate == pytest.approx(1 / np.mean(lengths))
     assert opened.stock_rate == pytest.approx(0.5 / np.mean(lengths))
+
+
+class _Doubling(nn.Module):
+    """What torch computes of a batch: like the engine above, but finite where that is not."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        places = torch.arange(x.shape[1], dtype=torch.float32).expand(x.shape)
+        return torch.stack([x, places], -1), x.nanmean(1, keepdim=True)
+
+
+def spoilt(opened: Extractor, counted: _Engine, length: int) -> None:
+    """An engine that gives NaN for the first token of inputs of this length."""
+
+    def run(batch: Batch) -> list[NDArray[np.float32]]:
+        state, mean = counted.run(batch)
+        state[np.asarray(batch["x"])[:, 0] == length, 0, 0] = np.nan
+        return [state, mean]
+
+    opened.engine = replace(opened.engine, name="openvino", run=run, lanes=(run,))
+
+
+def test_what_is_not_finite_is_computed_by_torch_and_said_once(tmp_path: Path) -> None:
+    opened, counted = extractor(tmp_path)
+    opened.prefix = replace(opened.prefix, module=_Doubling())
+    spoilt(opened, counted, 9)
+    saying = _Saying()
+    extract(opened, EXAMPLES, ("plain",), saying)
+    assert_right(opened)
+    assert opened.batches_by_torch == 1
+    assert len([s for s in saying.said if "not finite" in s]) == 1
+    assert "not finite" in opened.engine.why
+
+
+def test_an_engine_that_computes_well_is_left_alone(tmp_path: Path) -> None:
+    opened, counted = extractor(tmp_path)
+    spoilt(opened, counted, 1000)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert (opened.batches_by_torch, opened.engine.why) == (0, "")
+
+
+def test_values_that_torch_makes_no_better_are_refused(tmp_path: Path) -> None:
+    class Broken(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.stack([x, x / 0 * 0], -1), x.nanmean(1, keepdim=True)
+
+    opened, counted = extractor(tmp_path)
+    opened.prefix = replace(opened.prefix, module=Broken())
+    spoilt(opened, counted, 9)
+    with pytest.raises(ModelError, match="row 2 into values that are not finite"):
+        extract(opened, EXAMPLES, ("plain",), Silent())
+
+
+def test_where_padding_is_seen_batches_hold_one_length(tmp_path: Path) -> None:
+    opened, counted = extractor(tmp_path)
+    opened.prefix = replace(opened.prefix, equal_lengths=True)
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    assert_right(opened)
+    assert counted.calls == len(set(LENGTHS))
+
+
+def test_states_may_be_shorter_than_their_example(tmp_path: Path) -> None:
+    """As frames of a recording are; here two tokens make one."""
+    opened, _ = extractor(tmp_path)
+    opened.prefix = replace(opened.prefix, shapes=lambda length: {"state": (-(-length // 2), 2)})
+    extract(opened, EXAMPLES, ("plain",), Silent())
+    states = features_of(opened, EXAMPLES, ("plain",)).states(ROWS, "cut")
+    assert [record["state"].shape for record in states] == [(-(-n // 2), 2) for n in LENGTHS]

@@ -51,32 +51,54 @@ def image_data(folder: Path, per_class: int = 30) -> Path:
 WORDS = ["the", "a", "of", "is", "red", "blue", "cat", "dog", "runs", "sleeps", "house", "tree", "good", "bad"]
 
 
-def text_model(folder: Path, width: int = 32) -> Path:
-    """A transformers folder: a BERT of two layers with a word-level tokenizer."""
-    torchvision_ops.ensure()
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+_WIDE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+# family -> class, settings beside the vocabulary's size, what the tokenizer puts around a text
+TEXT_FAMILIES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "bert": ("BertModel", {**_WIDE, "num_hidden_layers": 2, "max_position_embeddings": 64}, "[CLS] $A [SEP]"),
+    "roberta": ("RobertaModel", {**_WIDE, "max_position_embeddings": 66, "pad_token_id": 0}, "[CLS] $A [SEP]"),
+    "distilbert": ("DistilBertModel", {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}, "[CLS] $A [SEP]"),
+    "deberta": (
+        "DebertaV2Model",
+        {**_WIDE, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_position_embeddings": 64},
+        "[CLS] $A [SEP]",
+    ),
+    "modernbert": ("ModernBertModel", {**_WIDE, "local_attention": 6, "pad_token_id": 0}, "[CLS] $A [SEP]"),
+    "gpt2": ("GPT2Model", {"n_embd": 32, "n_layer": 3, "n_head": 2, "n_positions": 64}, "$A"),
+    "llama": ("LlamaModel", {**_WIDE, "num_key_value_heads": 1, "max_position_embeddings": 64}, "[CLS] $A"),
+    "t5": (
+        "T5ForConditionalGeneration",
+        {"d_model": 32, "num_layers": 3, "num_heads": 2, "d_ff": 64, "d_kv": 16},
+        "$A </s>",
+    ),
+}
+DECODERS = ("gpt2", "llama")
 
+
+def text_model(folder: Path, family: str = "bert", **settings: Any) -> Path:
+    """A transformers folder: a network of two or three layers with a word-level tokenizer; decoders' has no padding."""
+    torchvision_ops.ensure()
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    name, given, template = TEXT_FAMILIES[family]
     vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    if family != "bert":
+        vocabulary["</s>"] = len(vocabulary)
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
+    special = [(word, vocabulary[word]) for word in template.split() if word != "$A"]
+    tokenizer.post_processor = processors.TemplateProcessing(template, special_tokens=special)
+    tokens = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    if family in DECODERS:
+        tokens = {"eos_token": "</s>", "padding_side": "left"}
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=width,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
+    kind: Any = getattr(transformers, name)
+    model = kind(kind.config_class(vocab_size=len(vocabulary), **(given | settings)))
+    with torch.no_grad():  # norms of ones and biases of zeros would hide a fault
+        for parameter in model.parameters() if family != "bert" else ():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+    model.save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(folder)
     return folder
 
 
@@ -176,4 +198,74 @@ def speech_data(folder: Path, clips: int = 24) -> Path:
             writer = csv.writer(stream)
             writer.writerow(["file_name", "transcription"])
             writer.writerows(rows)
+    return folder
+
+
+_AUDIO = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
+_WAVES = {
+    **_AUDIO,
+    "conv_dim": (16, 16, 16),
+    "conv_kernel": (10, 4, 4),
+    "conv_stride": (5, 4, 4),
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+_WHISPER = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 64,
+    "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "vocab_size": 64, "pad_token_id": 1, "bos_token_id": 1,
+    "eos_token_id": 1, "decoder_start_token_id": 2, "max_target_positions": 16,
+}  # fmt: skip
+# family -> class in the folder, its settings, feature extractor, its settings
+AUDIO_FAMILIES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
+    "wav2vec2": (
+        "Wav2Vec2Model",
+        {**_WAVES, "feat_extract_norm": "layer", "do_stable_layer_norm": True},
+        "Wav2Vec2FeatureExtractor",
+        {"return_attention_mask": True},
+    ),
+    "wav2vec2-base": ("Wav2Vec2ForCTC", {**_WAVES, "feat_extract_norm": "group", "vocab_size": 9},
+                      "Wav2Vec2FeatureExtractor", {}),
+    "hubert": ("HubertModel", {**_WAVES, "feat_extract_norm": "layer"}, "Wav2Vec2FeatureExtractor", {}),
+    "wavlm": ("WavLMModel", {**_WAVES, "feat_extract_norm": "layer"}, "Wav2Vec2FeatureExtractor", {}),
+    "whisper": ("WhisperForConditionalGeneration", _WHISPER, "WhisperFeatureExtractor", {"feature_size": 80}),
+    "ast": (
+        "ASTModel",
+        {**_AUDIO, "num_mel_bins": 16, "max_length": 80, "patch_size": 8, "frequency_stride": 8, "time_stride": 8},
+        "ASTFeatureExtractor",
+        {"num_mel_bins": 16, "max_length": 80},
+    ),
+}  # fmt: skip
+
+
+def audio_model(folder: Path, family: str = "wav2vec2") -> Path:
+    """A transformers folder: an audio encoder of two or three layers with its feature extractor."""
+    torchvision_ops.ensure()
+    import transformers
+
+    name, settings, extractor, extracted = AUDIO_FAMILIES[family]
+    torch.manual_seed(0)
+    kind: Any = getattr(transformers, name)
+    model = kind(kind.config_class(**settings))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+    model.save_pretrained(folder)
+    getattr(transformers, extractor)(**extracted).save_pretrained(folder)
+    return folder
+
+
+def audio_data(folder: Path, per_class: int = 24) -> Path:
+    """Class folders: low and high tones of mixed lengths, rates and channels; a NaN, a silent and an empty file."""
+    rng = np.random.default_rng(3)
+    for pitch, name in ((300, "low"), (1500, "high")):
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            rate = (8000, 16_000)[i % 2]
+            time = np.arange(int(rate * rng.uniform(0.3, 1.2))) / rate
+            samples = 0.4 * np.sin(2 * np.pi * pitch * time) + 0.05 * rng.normal(size=len(time))
+            stereo = np.stack([samples, 0.5 * samples], 1)
+            soundfile.write(folder / name / f"{i:02}.wav", stereo if i % 3 == 0 else samples, rate)
+    soundfile.write(folder / "low" / "nan.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
+    soundfile.write(folder / "low" / "silent.wav", np.zeros(4000), 8000)
+    soundfile.write(folder / "high" / "empty.wav", np.zeros(0), 8000)
     return folder

@@ -60,7 +60,7 @@ def save_model(
         raise MachineError(
             f"The model cannot be saved to {folder}: {error.strerror or error}. Free some disk space."
         ) from error
-    return Saved(folder, layout, stock_script(problem.backbone.source))
+    return Saved(folder, layout, stock_script(problem.backbone.source, task.target_kind))
 
 
 def golden_rows(rows: Rows) -> Rows:

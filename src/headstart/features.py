@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Item, Prefix, Record
+from headstart.errors import ModelError
 from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine, Run
 from headstart.runtime.openvino import version as openvino_version
+from headstart.runtime.torch import compile_torch
 from headstart.types import Example, Reporter
 
 CHUNK_BYTES = 96 << 20  # encoded inputs held at once
@@ -40,7 +42,7 @@ class Extractor:
 
     parts: what is kept of each example, each in a store of its own: "pooled", and the cuts whose states are cached.
     part_bytes: of one example's part, measured on a sample. speedup: how many times faster an example of mean length is
-    than those that the engine was timed on.
+    than those that the engine was timed on. batches_by_torch: those whose answers were not finite by the engine.
     """
 
     backbone: Backbone
@@ -53,6 +55,7 @@ class Extractor:
     hits: int = 0
     misses: int = 0
     seconds: float = 0.0
+    batches_by_torch: int = 0
     stores: dict[tuple[str, str], FeatureStore] = field(default_factory=dict)
 
     @property
@@ -162,7 +165,7 @@ def extract(
         extractor.misses += len(missing)
         work += [(view, e) for digest, e in unique.items() if digest in missing]
     if work:
-        for _ in reporter.track(_run(extractor, work), what, len(work)):
+        for _ in reporter.track(_run(extractor, work, reporter.say), what, len(work)):
             pass
         extractor.seconds += time.perf_counter() - begin
 
@@ -194,14 +197,13 @@ def _store(extractor: Extractor, view: str, part: str, say: Callable[[str], None
     return extractor.stores[view, part]
 
 
-def _run(extractor: Extractor, work: Sequence[tuple[str, Example]]) -> Iterator[Example]:
+def _run(extractor: Extractor, work: Sequence[tuple[str, Example]], say: Callable[[str], None]) -> Iterator[Example]:
     """Compute and store records; yields each example once it is computed."""
     pending: dict[tuple[str, str], dict[str, Record]] = {}
     pending_bytes = 0
-    batches = (batch for chunk in _chunks(extractor.backbone, work) for batch in _batches(extractor.backbone, chunk))
+    batches = (batch for chunk in _chunks(extractor.backbone, work) for batch in _batches(extractor, chunk))
     for batch, outputs in _computed(extractor, batches):
-        for row, (view, example, item) in enumerate(batch):
-            record = _record(extractor.prefix, outputs, row, extractor.backbone.length(item))
+        for (view, example, _), record in zip(batch, _finite_records(extractor, batch, outputs, say)):
             pending_bytes += sum(a.nbytes for a in record.values())
             for part in extractor.parts:
                 kept = {name: record[name] for name in extractor.names(part)}
@@ -242,6 +244,40 @@ def _computed(
             yield done, future.result()
 
 
+def _finite_records(
+    extractor: Extractor, batch: list[_Entry], outputs: list[NDArray[np.float32]], say: Callable[[str], None]
+) -> list[Record]:
+    """One record for each example; a batch that the engine did not compute to finite numbers is computed by torch.
+
+    Raises ModelError where torch does no better.
+    """
+    lengths = [extractor.backbone.length(item) for _, _, item in batch]
+    records = [_record(extractor.prefix, outputs, row, length) for row, length in enumerate(lengths)]
+    if all(map(_is_finite, records)):
+        return records
+    prefix, name = extractor.prefix, extractor.engine.name
+    if extractor.batches_by_torch == 0 and name != "torch":
+        told = f"{name} gave values that are not finite: such batches are computed by torch, which is slower"
+        say(f"{told[0].upper()}{told[1:]}.")
+        extractor.engine = replace(extractor.engine, why=f"{extractor.engine.why}; {told}")
+    extractor.batches_by_torch += 1
+    inputs = extractor.backbone.collate([item for _, _, item in batch])
+    outputs = compile_torch(prefix.module, prefix.input_names)(inputs)
+    records = [_record(prefix, outputs, row, length) for row, length in enumerate(lengths)]
+    for (_, example, _), record in zip(batch, records):
+        if not _is_finite(record):
+            raise ModelError(
+                f"{extractor.backbone.source.id} turns {example.id} into values that are not finite (NaN or infinite). "
+                "Its weights may be damaged, or made for another precision; get them again or name another model."
+            )
+    return records
+
+
+def _is_finite(record: Record) -> bool:
+    """Whether every number is; a finite sum says so in one fast pass."""
+    return all(math.isfinite(float(a.sum())) or bool(np.isfinite(a).all()) for a in record.values())
+
+
 def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record]]) -> None:
     for place, records in pending.items():
         extractor.stores[place].write(records)
@@ -250,10 +286,12 @@ def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record
 
 def _record(prefix: Prefix, outputs: list[NDArray[np.float32]], row: int, length: int) -> Record:
     """One example's arrays, without what was padded along its ragged axes."""
+    real = prefix.shapes(length) if prefix.shapes else {}
     record = {}
     for name, out in zip(prefix.output_names, outputs):
         ragged = prefix.ragged.get(name, ())
-        record[name] = np.array(out[row][tuple(slice(length if a in ragged else None) for a in range(out.ndim - 1))])
+        shape = real.get(name) or tuple(length if a in ragged else n for a, n in enumerate(out.shape[1:]))
+        record[name] = np.array(out[row][tuple(map(slice, shape))])
     return record
 
 
@@ -283,12 +321,14 @@ def _chunks(backbone: Backbone, work: Sequence[tuple[str, Example]]) -> Iterator
         yield chunk
 
 
-def _batches(backbone: Backbone, chunk: list[_Entry]) -> Iterator[list[_Entry]]:
-    """Neighbours in length, as many as the budget of padded units allows."""
+def _batches(extractor: Extractor, chunk: list[_Entry]) -> Iterator[list[_Entry]]:
+    """Neighbours in length, as many as the budget of padded units allows; equal ones where padding is seen."""
+    backbone, equal = extractor.backbone, extractor.prefix.equal_lengths
     batch: list[_Entry] = []
     for entry in sorted(chunk, key=lambda entry: backbone.length(entry[2])):
         longest = backbone.length(entry[2])  # of all so far
-        if batch and longest * (len(batch) + 1) > backbone.batch_budget:
+        too_much = longest * (len(batch) + 1) > backbone.batch_budget
+        if batch and (too_much or (equal and longest != backbone.length(batch[0][2]))):
             yield batch
             batch = []
         batch.append(entry)

@@ -26,9 +26,9 @@ print(pipeline("text-classification", model=".")("a text"))""",
     "transformers_texts.py:portable": """\
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoTokenizer, {architecture}
 
-tokenizer, encoder = AutoTokenizer.from_pretrained("."), AutoModel.from_pretrained(".").eval()
+tokenizer, encoder = AutoTokenizer.from_pretrained("."), {architecture}.from_pretrained(".").eval()
 dense = load_file("{dense}/model.safetensors")
 tokens = tokenizer(["a text"], padding=True, truncation=True, return_tensors="pt")
 keep = tokens["attention_mask"].unsqueeze(-1)
@@ -36,6 +36,15 @@ with torch.inference_mode():
     pooled = (encoder(**tokens).last_hidden_state * keep).sum(1) / keep.sum(1){normalise}
 chances = (pooled @ dense["linear.weight"].T + dense["linear.bias"]).softmax(-1)[0]
 print(encoder.config.id2label[int(chances.argmax())], float(chances.max()))""",
+    "transformers_recordings.py": """\
+import soundfile, soxr
+from transformers import pipeline
+
+samples, rate = soundfile.read("call.wav", dtype="float32", always_2d=True)
+classify = pipeline("audio-classification", model=".")
+wanted = classify.feature_extractor.sampling_rate
+samples = soxr.resample(samples[: 30 * rate].mean(1), rate, wanted)  # the first 30 s, as in training
+print(classify({"raw": samples, "sampling_rate": wanted})[0])""",
     "whisper_recordings.py": """\
 import soundfile, soxr
 from transformers import pipeline
@@ -131,4 +140,8 @@ def _loader(folder: Path, script: str, layout: str) -> str:
     modules = json.loads((folder / "modules.json").read_text())
     unit_length = any(m["type"].endswith("Normalize") for m in modules)
     normalise = "\n    pooled = torch.nn.functional.normalize(pooled)" if unit_length else ""
-    return text.replace("{dense}", modules[-1]["path"]).replace("{normalise}", normalise)
+    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
+    filled = {"{dense}": modules[-1]["path"], "{normalise}": normalise, "{architecture}": architecture}
+    for placeholder, value in filled.items():
+        text = text.replace(placeholder, value)
+    return text

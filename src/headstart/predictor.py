@@ -86,9 +86,10 @@ class Predictor:
     def _batch(self, inputs: Sequence[str]) -> list[Prediction]:
         found: dict[int, Prediction] = {}
         usable: list[int] = []
+        check = MODALITIES[self.modality].check_for("class" if self.classes_ else "text")
         for i, value in enumerate(inputs):
             try:
-                MODALITIES[self.modality].check(value)
+                check(value)
                 usable.append(i)
             except UnusableInput as fault:
                 found[i] = Prediction(value, error=str(fault))

@@ -13,8 +13,10 @@ from families import EQUAL_LENGTHS, FAMILIES, IMAGE_SIZES, LENGTHS, TARGETS, TIM
 from torch import nn
 
 from headstart.backbones.adapters import Adapter, adapter_for
-from headstart.backbones.graph_cut import Cut, CutGraph
+from headstart.backbones.graph_cut import Cut, CutGraph, distinct_tensors
+from headstart.backbones.places import tapped
 from headstart.errors import ModelError
+from headstart.runtime.openvino import compile_openvino, convert
 
 pytestmark = pytest.mark.slow  # some 25 exports: two minutes
 
@@ -71,9 +73,9 @@ def states(graph: CutGraph, batch: dict[str, torch.Tensor]) -> Iterator[tuple[Cu
     cuts = graph.cuts()
     with torch.no_grad():
         tensors = list(graph.tap(cuts, outputs=False)(*batch.values()))
+    named = dict(zip([tensor.name for tensor in distinct_tensors(cuts)], tensors, strict=True))
     for cut in cuts:
-        yield cut, [tensors.pop(0) for _ in cut.state]
-    assert not tensors
+        yield cut, [named[tensor.name] for tensor in cut.state]
 
 
 def behind(suffix: nn.Module, adapter: Adapter, state: list[torch.Tensor], batch: dict[str, torch.Tensor]) -> Any:
@@ -177,10 +179,11 @@ def influences(adapter: Adapter, graph: CutGraph, batch: dict[str, torch.Tensor]
     """For each cut the names of the parameters that its state depends on, as autograd sees it."""
     named = trainable(adapter.module)
     cuts = graph.cuts()
-    tensors = list(graph.tap(cuts, outputs=False)(*batch.values()))
+    names = [tensor.name for tensor in distinct_tensors(cuts)]
+    tensors = dict(zip(names, graph.tap(cuts, outputs=False)(*batch.values()), strict=True))
     found: dict[Cut, set[str]] = {}
     for cut in cuts:
-        total = sum((tensors.pop(0).sin().sum() for _ in cut.state), torch.zeros(()))
+        total = sum((tensors[tensor.name].sin().sum() for tensor in cut.state), torch.zeros(()))
         gradients = torch.autograd.grad(total, [*named.values()], allow_unused=True, retain_graph=True)
         found[cut] = {name for name, gradient in zip(named, gradients) if gradient is not None}
     return found
@@ -213,6 +216,23 @@ def test_an_encoder_s_output_is_all_that_its_decoder_needs(family: str) -> None:
     trains = {own_name(n): p.requires_grad for n, p in graph.suffix(cut).named_parameters()}
     # Whisper's encoder reads no tokens, so the embedding belongs to the decoder alone
     assert trains[name] == (family == "whisper")
+
+
+@pytest.mark.parametrize("family", ["t5-seq2seq", "gpt2"])
+def test_a_pass_for_several_cuts_converts(family: str) -> None:
+    """Cuts inside one decoder share the encoder's output; a decoder by itself has a cache that it must not join."""
+    adapter, graph = cut_family(family)
+    cuts = graph.cuts()
+    assert sum(len(cut.state) for cut in cuts) > len(distinct_tensors(cuts)) or family == "gpt2"
+    batch = {name: value.numpy() for name, value in families.batch(adapter.inputs, LENGTHS).items()}
+    prefix = tapped(graph, cuts, adapter.dynamic_shapes)
+    assert len(set(prefix.output_names)) == len(prefix.output_names)
+    network = convert(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, "traced")
+    found = compile_openvino(network, prefix.input_names)(batch)
+    with torch.no_grad():
+        expected = prefix.module(*(torch.from_numpy(batch[name]) for name in prefix.input_names))
+    for name, ours, wanted in zip(prefix.output_names, found, expected, strict=True):
+        assert_close(torch.from_numpy(ours), wanted, name, 1e-3)
 
 
 def test_padding_changes_what_a_norm_over_time_sees() -> None:

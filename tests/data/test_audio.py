@@ -11,6 +11,7 @@ from made import tone
 
 from headstart.data import audio
 from headstart.data.checked import UnusableInput
+from headstart.stock.decode import read_audio
 
 
 def reason_of(file: Path) -> str:
@@ -103,3 +104,39 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_clipping_is_said(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.sign(tone()), 16_000)
     assert "clipped" in audio.check(str(tmp_path / "a.wav")).notes[0]
+
+
+def test_for_classes_a_long_recording_is_read_from_its_beginning_and_told(tmp_path):
+    beginning, rest = tone(440, 30.0, 8000), tone(880, 5.0, 8000)
+    soundfile.write(tmp_path / "long.wav", np.concatenate([beginning, rest]), 8000)
+    soundfile.write(tmp_path / "short.wav", beginning, 8000)
+    found = audio.check_for_classes(str(tmp_path / "long.wav"))
+    assert found.notes == ("recordings longer than 30 s: the first 30 s of each are used",)
+    assert audio.check_for_classes(str(tmp_path / "short.wav")).notes == ()
+    assert found.digest == audio.check_for_classes(str(tmp_path / "short.wav")).digest
+    samples = audio.load(str(tmp_path / "long.wav"), 8000, 2.0)
+    np.testing.assert_allclose(samples, beginning[:16_000], atol=1e-3)
+    np.testing.assert_array_equal(samples, read_audio(str(tmp_path / "long.wav"), 8000, 2.0))
+    assert audio.seconds(str(tmp_path / "long.wav")) == 35.0
+    assert "longer than 30 s" in reason_of(tmp_path / "long.wav")  # as ever, where transcripts are wanted
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.zeros(8000), "silent recording"),
+        (np.full(8000, np.nan), "NaN or infinite"),
+        (np.zeros(0), "no sound in it"),
+        (tone(440, 0.03, 8000), "no sound in it: 30 ms"),
+    ],
+)
+def test_for_classes_what_holds_no_sound_is_refused(tmp_path, samples, reason):
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    with pytest.raises(UnusableInput, match=reason):
+        audio.check_for_classes(str(tmp_path / "a.wav"))
+
+
+def test_silence_behind_which_there_is_sound_says_how_far_it_was_heard(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.concatenate([np.zeros(8000 * 31), tone(440, 1.0, 8000)]), 8000)
+    with pytest.raises(UnusableInput, match=r"silent recording: .* in the first 30 s"):
+        audio.check_for_classes(str(tmp_path / "a.wav"))

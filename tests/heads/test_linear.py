@@ -4,9 +4,9 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler, normalize
 
 from headstart.errors import DataError, SettingError
-from headstart.heads.linear import fit_linear_head, fold_temperature
+from headstart.heads.linear import fit_linear_head, fold_temperature, refit_linear_head
 from headstart.heads.normalise import l2_rows, standardise
-from headstart.metrics.calibration import logits_log_loss
+from headstart.metrics.calibration import logits_log_loss, softmax
 
 
 def made_up(n=120, width=30, classes=3, seed=0):
@@ -169,3 +169,21 @@ def test_heads_of_folds_have_not_seen_their_fold(kinds, allow_l2):
 def test_no_heads_of_folds_unless_asked_for():
     features, labels = made_up()
     assert fit_linear_head(features, labels, 3, np.arange(120), np.random.default_rng(0)).fold_heads == []
+
+
+@pytest.mark.parametrize("kinds", [("ridge",), ("logistic",), ("ridge", "logistic")])
+def test_a_head_without_bias_is_a_matrix_alone_in_every_fold_and_refit(kinds):
+    features, labels = made_up()
+    x = {"good": features["good"] + 3}  # far from the origin, so that an intercept would be used
+    folds = np.arange(len(labels)) % 3
+    fitted = fit_linear_head(
+        x, labels, 3, np.arange(120), np.random.default_rng(0), kinds=kinds, folds=folds, without_bias=("good",)
+    )
+    refitted = refit_linear_head(fitted.head, x, labels, 3)
+    for head in (fitted.head, *fitted.fold_heads, refitted):
+        assert not head.has_bias and not head.bias.any()
+        assert (head.logits(x["good"]).argmax(1) == labels).mean() > 0.8
+    chances = [softmax(head.logits(x["good"]).astype(float)) for head in (refitted, fitted.head)]
+    np.testing.assert_allclose(*chances, atol=0.02)  # logistic: at weak penalties the optimum is flat
+    with_bias = fit(x, labels, 3, kinds=kinds)[0]
+    assert with_bias.has_bias and np.abs(with_bias.bias).max() > 0.1

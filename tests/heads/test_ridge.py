@@ -65,3 +65,24 @@ def test_default_path_is_finite_from_weakest_to_strongest():
 def test_one_group_is_refused():
     with pytest.raises(DataError):
         ridge_path(np.eye(4), np.eye(4), None, np.zeros(4, dtype=int))
+
+
+@pytest.mark.parametrize("shape", [(15, 40), (41, 40), (60, 8)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_without_a_bias_leaving_out_equals_refitting_without_intercept(shape, grouped):
+    rng = np.random.default_rng(2)
+    n, _ = shape
+    x = rng.normal(size=shape) + 1
+    y = np.eye(3)[rng.integers(3, size=n)]
+    groups = rng.integers(n // 2, size=n) if grouped else np.arange(n)
+    path = ridge_path(x, y, np.array([0.5]), groups if grouped else None, bias=False)
+    held_out = np.empty_like(y)
+    for group in np.unique(groups):
+        out = groups == group
+        reference = Ridge(alpha=0.5, solver="svd", fit_intercept=False).fit(x[~out], y[~out])
+        held_out[out] = reference.predict(x[out])
+    np.testing.assert_allclose(path.leave_one_out(0), held_out, rtol=0, atol=1e-8)
+    whole = Ridge(alpha=0.5, solver="svd", fit_intercept=False).fit(x, y)
+    for weight, bias in (path.weights(0), ridge_fit(x, y, 0.5, bias=False)):
+        np.testing.assert_allclose(weight, whole.coef_, atol=1e-9)
+        assert not bias.any()

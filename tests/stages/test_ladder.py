@@ -194,7 +194,7 @@ def test_the_whole_network_is_tuned_from_the_inputs(
     """A BERT wide enough for low ranks; the saved model runs by its stock loader and gives the tuned answers."""
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     data = tiny.text_data(tmp_path / "texts.csv", 14)
-    model = tiny.text_model(tmp_path / "model", width=64)
+    model = tiny.text_model(tmp_path / "model", hidden_size=64)
     result = headstart.fit(data, model=str(model), budget="300s", out=tmp_path / "run", depth=depth, offline=True)
     tuned = result.details["depth"]["rungs"][-1]
     assert result.details["depth"]["chosen"] == tuned["name"] == depth

@@ -78,7 +78,10 @@ class Tokens(nn.Module):
         self.native = native
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        given: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.native == "last":
+            given["use_cache"] = False  # converted, a decoder would join its keys to an empty cache
+        output = self.model(**given)
         tokens = output.last_hidden_state  # (B, T, D)
         pooled = {"mean": masked_mean(tokens, attention_mask)}
         if self.native == "pooler":
@@ -108,20 +111,24 @@ class Waves(nn.Module):
 
 
 class Spectrograms(nn.Module):
-    """States of spectrograms of one size to their mean, and the pretrained pooling where there is one."""
+    """States of spectrograms of one size, to what the stock classifier reads of them.
 
-    def __init__(self, model: nn.Module, name: str, native: bool) -> None:
+    pooling: "mean" over all frames, or "native": AST's pooled class tokens, normed as its classifier norms them.
+    """
+
+    def __init__(self, model: nn.Module, name: str, pooling: str) -> None:
         super().__init__()
         self.model = model
         self.name = name
-        self.native = native
+        self.pooling = pooling
 
     def forward(self, spectrogram: torch.Tensor) -> dict[str, torch.Tensor]:
         output = self.model(**{self.name: spectrogram})
-        pooled = {"mean": output.last_hidden_state.mean(1)}  # (B, T, D) -> (B, D)
-        if self.native:
-            pooled["native"] = output.pooler_output
-        return pooled
+        if self.pooling == "mean":
+            return {"mean": output.last_hidden_state.mean(1)}  # (B, T, D) -> (B, D)
+        pooled = output.pooler_output  # (B, D)
+        model: Any = self.model
+        return {"native": nn.functional.layer_norm(pooled, pooled.shape[-1:], eps=model.config.layer_norm_eps)}
 
 
 class TextToText(nn.Module):
@@ -171,29 +178,27 @@ def _tokens(native: str) -> Callable[[Any], Adapter]:
 
 
 def _waves(model: Any) -> Adapter:
-    """Models whose first norm is over time see padding as sound: they are trained without a mask."""
+    """Models whose first norm is over time see padding as sound; behind it the mask keeps frames apart in all."""
     config = model.config
     hop = math.prod(config.conv_stride)
     samples = 25 * hop + sum(config.conv_kernel)
     # AUTO: with bounds, the exporter insists on proving inequalities between frame counts, which it cannot
     lengths = {0: _batch(), 1: torch.export.Dim.AUTO}
-    inputs = {"input_values": torch.zeros(3, samples)}
-    if config.feat_extract_norm == "group":
-        return Adapter(Waves(model), inputs, {"input_values": lengths}, padding_changes=True)
     mask = torch.ones(3, samples, dtype=torch.int64)
     mask[1, samples // 2 :] = 0
-    inputs["attention_mask"] = mask
-    return Adapter(Waves(model), inputs, dict.fromkeys(inputs, lengths), ("attention_mask",))
+    inputs = {"input_values": torch.zeros(3, samples), "attention_mask": mask}
+    sees_padding = config.feat_extract_norm == "group"
+    return Adapter(Waves(model), inputs, dict.fromkeys(inputs, lengths), ("attention_mask",), sees_padding)
 
 
 def _spectrograms(model: Any) -> Adapter:
-    module = Spectrograms(model, "input_values", native=True)
+    module = Spectrograms(model, "input_values", "native")
     size = (model.config.max_length, model.config.num_mel_bins)
     return Adapter(module, {"spectrogram": torch.zeros(2, *size)}, {"spectrogram": {0: _batch()}})
 
 
 def _whisper_encoder(model: Any) -> Adapter:
-    module = Spectrograms(model, "input_features", native=False)
+    module = Spectrograms(model, "input_features", "mean")
     size = (model.config.num_mel_bins, 2 * model.config.max_source_positions)
     return Adapter(module, {"spectrogram": torch.zeros(2, *size)}, {"spectrogram": {0: _batch()}})
 
@@ -221,10 +226,15 @@ def _batch() -> Any:
     return torch.export.Dim("batch", min=1, max=MAX_BATCH)
 
 
-def _length(name: str, model: Any) -> Any:
+def max_tokens(model: Any) -> int:
+    """How many tokens the model has positions for, MAX_TOKENS at most."""
     positions = getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
     padded = 2 if model.config.model_type in _OFFSET_POSITIONS else 0
-    return torch.export.Dim(name, min=2, max=min(MAX_TOKENS, positions - padded))
+    return int(min(MAX_TOKENS, positions - padded))
+
+
+def _length(name: str, model: Any) -> Any:
+    return torch.export.Dim(name, min=2, max=max_tokens(model))
 
 
 # positions that these families count from behind the padding token's

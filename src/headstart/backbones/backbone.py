@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ class Prefix:
     states: for each cut the names of the outputs that are its state; all other outputs are pooled features.
     ragged: for each output, the axes of one example's array (batch axis left out) that are as long as the example.
     dynamic_shapes: in torch.export's form, by input name.
+    shapes: length of an example -> the real shape of its ragged outputs, by name; where left out, ragged axes are as
+    long as the example itself. equal_lengths: whether a batch may hold examples of one length only, because the network
+    sees padding.
     """
 
     module: nn.Module
@@ -49,6 +52,8 @@ class Prefix:
     states: dict[str, tuple[str, ...]]
     ragged: dict[str, tuple[int, ...]]
     dynamic_shapes: dict[str, Any]
+    shapes: Callable[[int], Mapping[str, tuple[int, ...]]] | None = None
+    equal_lengths: bool = False
 
     @property
     def pooled(self) -> tuple[str, ...]:
@@ -109,6 +114,8 @@ class Backbone(Protocol):
 
     key: digest of weights, architecture and preprocessing; part of every cache key.
     features: names of its pooled outputs, each (D,) per example; empty where the head reads the state itself.
+    allow_l2: whether rows of a feature may be brought to unit length. without_bias: features whose stock head is a
+    matrix alone.
     depths: where it can be tuned from, shallowest first.
     views: names of the label-preserving variants of an input that may be cached; the first is the plain one.
     batch_budget: padded units (images, tokens, recordings) in one batch of the prefix.
@@ -119,6 +126,7 @@ class Backbone(Protocol):
     key: str
     features: tuple[str, ...]
     allow_l2: dict[str, bool]
+    without_bias: tuple[str, ...]
     views: tuple[str, ...]
     depths: tuple[Depth, ...]
     batch_budget: int
@@ -132,6 +140,9 @@ class Backbone(Protocol):
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         """Pad and stack items into a batch."""
+
+    def cut_off(self, examples: Sequence[Example]) -> str:
+        """How many inputs are longer than the network reads, of which only the beginning counts; "" for none."""
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
         """The network, returning the states of these cuts and the pooled features."""

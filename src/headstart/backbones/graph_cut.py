@@ -51,6 +51,11 @@ class Cut:
     compute_share: float
 
 
+def distinct_tensors(cuts: Sequence[Cut]) -> tuple[StateTensor, ...]:
+    """The tensors of these cuts' states in order, each once: cuts inside a decoder share the encoder's output."""
+    return tuple({tensor.name: tensor for cut in cuts for tensor in cut.state}.values())
+
+
 class CutGraph:
     """An exported network that can be cut.
 
@@ -175,15 +180,16 @@ class CutGraph:
         )
 
     def tap(self, cuts: Sequence[Cut], outputs: bool = True) -> GraphModule:
-        """One pass over the data: all inputs in order -> each cut's state in order, then the outputs if wanted.
+        """One pass over the data: all inputs in order -> the cuts' tensors, then the outputs if wanted.
 
-        Shares the parameters of the exported network.
+        Tensors come in the order of `distinct_tensors`: what two cuts share comes once. Shares the parameters of the
+        exported network.
         """
         graph = Graph()
         copied: dict[Node, Node] = {}
         for node in self.nodes[:-1]:
             copied[node] = graph.node_copy(node, lambda n: copied[n])
-        wanted = [self._named[tensor.name] for cut in cuts for tensor in cut.state]
+        wanted = [self._named[tensor.name] for tensor in distinct_tensors(cuts)]
         graph.output(tuple(copied[n] for n in [*wanted, *(self._outputs if outputs else ())]))
         graph.eliminate_dead_code()
         with quiet_export():

@@ -10,35 +10,36 @@ from headstart.backbones.backbone import Backbone
 from headstart.errors import ModelError
 from headstart.types import ModelSource
 
-# (library, modality) -> module with load(source), imported on use because each pulls in a heavy library; the file in
-# headstart/stock that runs what was saved
-LOADERS: dict[tuple[str, str], tuple[str, str]] = {
-    ("timm", "image"): ("headstart.backbones.timm", "timm_images.py"),
-    ("transformers", "text"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
-    ("transformers", "audio"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
+# (library, modality, kind of target) -> module with load(source), imported on use because each pulls in a heavy
+# library; the file in headstart/stock that runs what was saved
+LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
+    ("timm", "image", "class"): ("headstart.backbones.timm", "timm_images.py"),
+    ("transformers", "text", "class"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
+    ("transformers", "audio", "class"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
+    ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
 }
 
 
-def load_backbone(source: ModelSource) -> Backbone:
-    """Load a pretrained model as a backbone.
+def load_backbone(source: ModelSource, target_kind: str = "class") -> Backbone:
+    """Load a pretrained model as a backbone for targets of this kind, "class" or "text".
 
-    Raises ModelError for a library and modality that have no loader, or what the loader raises.
+    Raises ModelError for what has no loader, or what the loader raises.
     """
-    load: Callable[[ModelSource], Any] = import_module(_loader(source)[0]).load
+    load: Callable[[ModelSource], Any] = import_module(_loader(source, target_kind)[0]).load
     backbone: Backbone = load(source)
     return backbone
 
 
-def stock_script(source: ModelSource) -> str:
+def stock_script(source: ModelSource, target_kind: str = "class") -> str:
     """The file in headstart/stock that runs a saved model of this kind. Raises ModelError as load_backbone does."""
-    return _loader(source)[1]
+    return _loader(source, target_kind)[1]
 
 
-def _loader(source: ModelSource) -> tuple[str, str]:
-    found = LOADERS.get((source.library, source.modality))
+def _loader(source: ModelSource, target_kind: str) -> tuple[str, str]:
+    found = LOADERS.get((source.library, source.modality, target_kind))
     if found is None:
         raise ModelError(
-            f"{source.id} is a {source.library} {source.modality} model, which cannot be tuned yet. "
-            f"Loadable: {', '.join(f'{lib} {mod}' for lib, mod in LOADERS)}."
+            f"{source.id} is a {source.library} {source.modality} model, which cannot be tuned to {target_kind} "
+            f"targets yet. Loadable: {', '.join(f'{lib} {modality} to {kind}' for lib, modality, kind in LOADERS)}."
         )
     return found

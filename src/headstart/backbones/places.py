@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Depth, Prefix
-from headstart.backbones.graph_cut import Cut, CutGraph
+from headstart.backbones.graph_cut import Cut, CutGraph, StateTensor, distinct_tensors
 
+MAX_RANK = 4  # of an example's input
 THIRD = 2 / 3  # of the units lie before the last third
 
 
@@ -32,12 +34,28 @@ def depths_of(cuts: Sequence[Cut], min_share: float, unit: str) -> tuple[Depth, 
     return (*depths, Depth("all", "whole network", None, 1.0))
 
 
-def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any]) -> Prefix:
-    """The whole graph, also returning the states of these cuts, as a prefix for one pass."""
-    states = {cut.name: tuple(f"{cut.name}:{tensor.name}" for tensor in cut.state) for cut in cuts}
-    ragged = {f"{cut.name}:{tensor.name}": tensor.ragged for cut in cuts for tensor in cut.state}
-    names = (*(name for cut in cuts for name in states[cut.name]), *graph.output_names)
-    return Prefix(graph.tap(cuts), graph.input_names, names, states, ragged, dynamic_shapes)
+def state_name(tensor: StateTensor) -> str:
+    """Its name among a prefix's outputs; cuts that share a tensor share the name."""
+    return f"state:{tensor.name}"
+
+
+def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any], equal_lengths: bool = False) -> Prefix:
+    """The whole graph, also returning the states of these cuts, each tensor once, as a prefix for one pass."""
+    states = {cut.name: tuple(map(state_name, cut.state)) for cut in cuts}
+    tensors = distinct_tensors(cuts)
+    ragged = {state_name(tensor): tensor.ragged for tensor in tensors}
+    names = (*map(state_name, tensors), *graph.output_names)
+
+    @cache
+    def shapes(length: int) -> dict[str, tuple[int, ...]]:
+        real = dict.fromkeys(graph.input_names, (length,) * MAX_RANK)
+        return {
+            state_name(tensor): shape for cut in cuts for tensor, shape in zip(cut.state, graph.state_shapes(cut, real))
+        }
+
+    return Prefix(
+        graph.tap(cuts), graph.input_names, names, states, ragged, dynamic_shapes, shapes, equal_lengths=equal_lengths
+    )
 
 
 class _Positional(nn.Module):
@@ -52,14 +70,17 @@ class _Positional(nn.Module):
         return tuple(self.module(**dict(zip(self.names, inputs))).values())
 
 
-def uncut(module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_shapes: dict[str, Any]) -> Prefix:
+def uncut(
+    module: nn.Module, inputs: dict[str, torch.Tensor], dynamic_shapes: dict[str, Any], equal_lengths: bool = False
+) -> Prefix:
     """The whole network for its pooled features alone, as it is: exporting it to a graph would take seconds.
 
     inputs: an example batch, on which the module runs once to learn the outputs' names.
     """
     with torch.inference_mode():
         names = tuple(module(**inputs))
-    return Prefix(_Positional(module, tuple(inputs)), tuple(inputs), names, {}, {}, dynamic_shapes)
+    positional = _Positional(module, tuple(inputs))
+    return Prefix(positional, tuple(inputs), names, {}, {}, dynamic_shapes, equal_lengths=equal_lengths)
 
 
 def padded(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:

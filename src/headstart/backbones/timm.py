@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from headstart.backbones.adapters import Images
+from headstart.backbones.adapters import adapter_for
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
-from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.places import depths_of, tapped, uncut
+from headstart.backbones.cut_network import CutNetwork
 from headstart.backbones.weights import weights_digest
 from headstart.data import image
 from headstart.data.augment import augmented
@@ -55,6 +53,7 @@ class TimmBackbone:
 
     features = ("native",)
     allow_l2 = {"native": False}  # noqa: RUF012
+    without_bias: tuple[str, ...] = ()
     views = ("plain", "hflip", "vflip", "hvflip", "crop1", "crop2", "crop3", "crop4")
     unit = "image"
     batch_budget = 8
@@ -67,6 +66,8 @@ class TimmBackbone:
         config = timm.data.resolve_model_data_config(model)
         self.data_config: dict[str, Any] = {**config, "crop_mode": config.get("crop_mode", "center")}
         self.transform = timm.data.create_transform(**self.data_config, is_training=False)
+        adapter = adapter_for(model, self.data_config["input_size"])
+        self._network = CutNetwork(adapter, RECIPES, source.id, "block", MIN_SUFFIX_SHARE)
         described = json.dumps(self.data_config, sort_keys=True, default=str)
         self.key = hashlib.sha256(
             f"{weights_key}|{source.architecture}|{described}|{timm.__version__}".encode()
@@ -80,40 +81,25 @@ class TimmBackbone:
         del item
         return 1
 
+    def cut_off(self, examples: Sequence[Example]) -> str:
+        del examples
+        return ""
+
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return {"image": np.stack([item["image"] for item in items])}
 
-    def _sample(self) -> dict[str, torch.Tensor]:
-        return {"image": torch.zeros(2, *self.data_config["input_size"])}
-
-    @cached_property
-    def _graph(self) -> CutGraph:
-        return CutGraph(Images(self.model), self._sample(), self._shapes())
-
-    @cached_property
-    def _cuts(self) -> dict[str, Cut]:
-        return {cut.name: cut for cut in self._graph.cuts()}
-
-    def _shapes(self) -> dict[str, Any]:
-        return {"image": {0: torch.export.Dim("batch", min=1, max=4096)}}
-
-    @cached_property
+    @property
     def depths(self) -> tuple[Depth, ...]:
-        found = depths_of(list(self._cuts.values()), MIN_SUFFIX_SHARE, "block")
-        if not found:
-            raise ModelError(f"{self.source.id} has no place between its blocks where it can be cut.")
-        return found
+        return self._network.depths
 
     def recipe(self, depth: Depth) -> Recipe:
-        return RECIPES[depth.name]
+        return self._network.recipe(depth)
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
-        if not cuts:
-            return uncut(Images(self.model).eval(), self._sample(), self._shapes())
-        return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
+        return self._network.prefix(cuts)
 
     def suffix(self, cut: str | None) -> nn.Module:
-        return self._graph.suffix(self._cuts[cut] if cut else None)
+        return self._network.suffix(cut)
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """Inputs and states alike are stacked; images in channels_last."""

@@ -71,6 +71,7 @@ class WhisperBackbone:
 
     features: tuple[str, ...] = ()
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
+    without_bias: tuple[str, ...] = ()
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
@@ -106,6 +107,10 @@ class WhisperBackbone:
     def length(self, item: Item) -> int:
         del item
         return 1
+
+    def cut_off(self, examples: Sequence[Example]) -> str:
+        del examples
+        return ""
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return {"input_features": np.stack([item["input_features"] for item in items])}

@@ -1,17 +1,18 @@
-"""BERT-family text encoders through transformers.
+"""Text encoders and decoders through transformers.
 
-Pooled features: the mean over real tokens, and the pretrained pooler where the stock classifier reads it. The mean
-ships as a sentence-transformers folder (layout portable), the pooler as a stock BertForSequenceClassification.
+Pooled features: the mean over real tokens, and what the stock classifier reads where that is pretrained: the pooler of
+BERT, the last real token of a decoder. The mean ships as a sentence-transformers folder (layout portable), the others
+as a stock sequence classifier. Of an encoder-decoder (T5) the encoder is taken.
 Recipe: AdamW, warm-up 10%; the published 2e-5 is for tuning every layer, a single layer takes about ten times that.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from headstart.backbones.adapters import Tokens
+from headstart.backbones.adapters import Tokens, adapter_for, max_tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
-from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.places import depths_of, padded, tapped, uncut
-from headstart.backbones.weights import weights_digest
+from headstart.backbones.cut_network import CutNetwork, mask_of
+from headstart.backbones.transformers_load import labelled, load_pretrained
+from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
@@ -37,175 +38,105 @@ RECIPES = {
     "lora": Recipe(learning_rate=3e-4, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
 }
 MAX_TOKENS = 256
-# families whose stock sequence classifier is an affine map of the pretrained pooler
-POOLER_FAMILIES = frozenset({"bert"})
+# what a stock classifier reads -> the features, simplest to ship first
+_FEATURES = {"": ("mean",), "pooler": ("mean", "native"), "last": ("native", "mean")}
 
 
 class TextBackbone:
-    """An encoder and its tokenizer from a local transformers folder."""
+    """A network over tokens and its tokenizer from a local transformers folder.
+
+    Padding is on the right, in the saved model too: decoders count positions from the left.
+    """
 
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
+    allow_l2 = {"mean": True, "native": False}  # noqa: RUF012
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:
         self.source = source
         self.model = model.eval()
         self.tokenizer = tokenizer
+        adapter = adapter_for(model)
+        assert isinstance(adapter.module, Tokens)
+        decoder = adapter.module.native == "last"
+        self.features: tuple[str, ...] = _FEATURES[adapter.module.native]
+        self.without_bias: tuple[str, ...] = ("native",) if decoder else ()
+        self.pad_id = _padding(model, tokenizer, decoder)
         self.max_tokens = _max_tokens(source.folder, model, tokenizer)
-        has_pooler = source.architecture in POOLER_FAMILIES and getattr(model, "pooler", None) is not None
-        self.features: tuple[str, ...] = ("mean", "native") if has_pooler else ("mean",)
-        self.allow_l2 = {"mean": True, "native": False}
-        tokenizer_digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-        described = f"{weights_key}|{tokenizer_digest}|{self.max_tokens}|{','.join(self.features)}"
+        self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
+        described = f"{weights_key}|{_tokenizer_digest(tokenizer)}|{self.max_tokens}|{','.join(sorted(self.features))}"
         self.key = hashlib.sha256(described.encode()).hexdigest()
 
     def encode(self, example: Example, view: str) -> Item:
         del view
-        encoded = self.tokenizer(example.input, truncation=True, max_length=self.max_tokens)
-        return {"input_ids": np.array(encoded["input_ids"], dtype=np.int64)}  # (T,)
+        ids = list(self.tokenizer(example.input, truncation=True, max_length=self.max_tokens)["input_ids"])
+        while len(ids) > 1 and ids[-1] == self.pad_id:  # to a stock decoder these are padding, wherever they come from
+            ids.pop()
+        return {"input_ids": np.array(ids or [self.pad_id], dtype=np.int64)}  # (T,)
 
     def length(self, item: Item) -> int:
         return len(item["input_ids"])
 
-    def truncated(self, examples: Sequence[Example]) -> int:
-        """How many texts are longer than the model reads."""
-        lengths = self.tokenizer([e.input for e in examples], add_special_tokens=True, verbose=False)["input_ids"]
-        return sum(len(ids) > self.max_tokens for ids in lengths)
+    def cut_off(self, examples: Sequence[Example]) -> str:
+        lengths = map(len, self.tokenizer([e.input for e in examples], verbose=False)["input_ids"])
+        count = sum(n > self.max_tokens for n in lengths)
+        return (
+            f"{count} of {len(examples)} texts are longer than the {self.max_tokens} tokens that the model reads"
+            if count
+            else ""
+        )
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         longest = -(-max(self.length(i) for i in items) // 8) * 8  # few distinct shapes: engines plan per shape
         longest = min(longest, self.max_tokens)
-        ids = np.full((len(items), longest), self.tokenizer.pad_token_id or 0, dtype=np.int64)
+        ids = np.full((len(items), longest), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(items), longest), dtype=np.int64)
         for row, item in enumerate(items):
             ids[row, : self.length(item)] = item["input_ids"]
             mask[row, : self.length(item)] = 1
         return {"input_ids": ids, "attention_mask": mask}
 
-    def _shapes(self) -> dict[str, Any]:
-        batch = torch.export.Dim("batch", min=1, max=4096)
-        tokens = torch.export.Dim("tokens", min=2, max=self.max_tokens)
-        return {"input_ids": {0: batch, 1: tokens}, "attention_mask": {0: batch, 1: tokens}}
-
-    def _whole(self) -> Tokens:
-        return Tokens(self.model, "pooler" if "native" in self.features else "").eval()
-
-    def _sample(self) -> dict[str, torch.Tensor]:
-        mask = torch.ones(3, 16, dtype=torch.int64)
-        mask[1, 9:] = 0
-        return {"input_ids": torch.ones_like(mask), "attention_mask": mask}
-
-    @cached_property
-    def _graph(self) -> CutGraph:
-        return CutGraph(self._whole(), self._sample(), self._shapes(), persistent=("attention_mask",))
-
-    @cached_property
-    def _cuts(self) -> dict[str, Cut]:
-        return {cut.name: cut for cut in self._graph.cuts()}
-
-    @cached_property
+    @property
     def depths(self) -> tuple[Depth, ...]:
-        found = depths_of(list(self._cuts.values()), 0.0, "layer")
-        if not found:
-            raise ModelError(f"{self.source.id} has no place between its layers where it can be cut.")
-        return found
+        return self._network.depths
 
     def recipe(self, depth: Depth) -> Recipe:
-        return RECIPES[depth.name]
+        return self._network.recipe(depth)
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
-        if not cuts:
-            return uncut(self._whole(), self._sample(), self._shapes())
-        return tapped(self._graph, [self._cuts[name] for name in cuts], self._shapes())
+        return self._network.prefix(cuts)
 
     def suffix(self, cut: str | None) -> nn.Module:
-        return self._graph.suffix(self._cuts[cut] if cut else None)
+        return self._network.suffix(cut)
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """States padded to the longest, then the mask; token numbers and mask for None."""
         if cut is None:
             items: list[Item] = [dict(record) for record in records]
             return tuple(torch.from_numpy(value) for value in self.collate(items).values())
-        states = tuple(padded([record[name] for record in records]) for name in records[0])
-        first = next(tensor for tensor in self._cuts[cut].state if tensor.ragged)
-        name = f"{cut}:{first.name}"
-        lengths = torch.tensor([record[name].shape[first.ragged[0]] for record in records])
-        mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]  # (B, T)
-        return (*states, mask.to(torch.int64))
+        states, lengths = self._network.batch_state(cut, records)
+        return (*states, mask_of(lengths))
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TextBackbone:
         del sample
-        from transformers import AutoModel
-
         torch.manual_seed(seed)
-        model = AutoModel.from_config(self.model.config, attn_implementation="sdpa")
+        model = type(self.model)(copy.deepcopy(self.model.config))
+        if getattr(self.model, "pooler", None) is None:
+            model.pooler = None
         return TextBackbone(self.source, model, self.tokenizer, weights_digest(model.state_dict()))
 
     def save(
         self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
     ) -> str:
         assert head is not None, "a text classifier has a head"
-        weights = dict(self.model.state_dict())
-        weights |= {name.removeprefix("model."): value for name, value in tuned.items()}
+        base = with_tuned(self.model, tuned)
+        base.config = labelled(base.config, classes)
+        self._save_tokenizer(folder)
         if head.feature == "native":
-            return self._save_native(folder, weights, head, classes)
-        return self._save_portable(folder, weights, head, classes)
-
-    def _save_native(
-        self, folder: Path, weights: dict[str, torch.Tensor], head: AffineHead, classes: Sequence[str]
-    ) -> str:
-        from transformers import AutoModelForSequenceClassification
-
-        config = _labelled(self.model.config, classes)
-        model: Any = AutoModelForSequenceClassification.from_config(config)
-        prefix = model.base_model_prefix
-        full = {f"{prefix}.{name}": value for name, value in weights.items()}
-        full |= {"classifier.weight": torch.from_numpy(head.weight), "classifier.bias": torch.from_numpy(head.bias)}
-        model.load_state_dict(full, strict=True)
-        model.save_pretrained(folder)
-        self._save_tokenizer(folder)
-        return "native"
-
-    def _save_portable(
-        self, folder: Path, weights: dict[str, torch.Tensor], head: AffineHead, classes: Sequence[str]
-    ) -> str:
-        """A sentence-transformers folder: encoder, mean pooling, maybe normalisation, a dense layer to logits."""
-        from transformers import AutoModel
-
-        config = _labelled(self.model.config, classes)
-        model: Any = AutoModel.from_config(config)
-        model.load_state_dict(weights, strict=True)
-        model.save_pretrained(folder)
-        self._save_tokenizer(folder)
-        n_classes, width = head.weight.shape
-        modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
-        modules += [("2_Normalize", "Normalize")] if head.normalisation == "l2" else []
-        modules += [(f"{len(modules)}_Dense", "Dense")]
-        listed = [
-            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for i, (path, kind) in enumerate(modules)
-        ]
-        _write_json(folder / "modules.json", listed)
-        _write_json(folder / "sentence_bert_config.json", {"max_seq_length": self.max_tokens, "do_lower_case": False})
-        for path, kind in modules[1:]:
-            (folder / path).mkdir()
-            if kind == "Pooling":
-                _write_json(
-                    folder / path / "config.json", {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True}
-                )
-        dense = folder / modules[-1][0]
-        _write_json(
-            dense / "config.json",
-            {
-                "in_features": width,
-                "out_features": n_classes,
-                "bias": True,
-                "activation_function": "torch.nn.modules.linear.Identity",
-            },
-        )
-        tensors = {"linear.weight": torch.from_numpy(head.weight), "linear.bias": torch.from_numpy(head.bias)}
-        save_file(tensors, dense / "model.safetensors")
+            return _save_native(folder, base, head)
+        base.save_pretrained(folder)
+        _save_modules(folder, head, self.max_tokens)
         return "portable"
 
     def _save_tokenizer(self, folder: Path) -> None:
@@ -216,18 +147,78 @@ class TextBackbone:
             shutil.copyfile(vocabulary, folder / "vocab.txt")
 
 
-def _labelled(config: Any, classes: Sequence[str]) -> Any:
-    import copy
+def _save_native(folder: Path, base: Any, head: AffineHead) -> str:
+    """A stock sequence classifier: the network and one linear layer on it."""
+    from transformers import AutoModelForSequenceClassification
 
-    config = copy.deepcopy(config)
-    config.id2label = dict(enumerate(classes))
-    config.label2id = {name: i for i, name in enumerate(classes)}
-    return config
+    model: Any = AutoModelForSequenceClassification.from_config(base.config, dtype=torch.float32)
+    setattr(model, model.base_model_prefix, base)
+    linear = model.score if hasattr(model, "score") else model.classifier
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(head.weight))
+        if linear.bias is not None:
+            linear.bias.copy_(torch.from_numpy(head.bias))
+        else:
+            assert not head.bias.any(), "this head was fitted without a bias"
+    model.save_pretrained(folder)
+    return "native"
+
+
+def _save_modules(folder: Path, head: AffineHead, length: int) -> None:
+    """What makes it a sentence-transformers folder: mean pooling, maybe normalisation, a dense layer to logits."""
+    n_classes, width = head.weight.shape
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules += [("2_Normalize", "Normalize")] if head.normalisation == "l2" else []
+    modules += [(f"{len(modules)}_Dense", "Dense")]
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(modules)
+    ]
+    _write_json(folder / "modules.json", listed)
+    _write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    for path, kind in modules[1:]:
+        (folder / path).mkdir()
+        if kind == "Pooling":
+            _write_json(
+                folder / path / "config.json", {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True}
+            )
+    dense = folder / modules[-1][0]
+    _write_json(
+        dense / "config.json",
+        {
+            "in_features": width,
+            "out_features": n_classes,
+            "bias": True,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        },
+    )
+    tensors = {"linear.weight": torch.from_numpy(head.weight), "linear.bias": torch.from_numpy(head.bias)}
+    save_file(tensors, dense / "model.safetensors")
+
+
+def _padding(model: Any, tokenizer: Any, decoder: bool) -> int:
+    """The token that pads, from now on in the tokenizer and in a decoder's configuration: stock decoders look for it.
+
+    Where the tokenizer has none that the network knows, the end of text serves, else the unknown token, else token 0.
+    """
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= model.config.vocab_size:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    padding = int(tokenizer.pad_token_id)
+    if decoder:  # an encoder's may count positions from it
+        model.config.pad_token_id = padding
+    return padding
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    core = getattr(tokenizer, "backend_tokenizer", None)
+    described = core.to_str() if core is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _max_tokens(folder: Path, model: Any, tokenizer: Any) -> int:
     """The shortest of: what pretraining used, what the positions allow, our own cap."""
-    limits = [MAX_TOKENS, int(getattr(model.config, "max_position_embeddings", MAX_TOKENS))]
+    limits = [MAX_TOKENS, max_tokens(model)]
     if tokenizer.model_max_length and tokenizer.model_max_length > 0:
         limits.append(int(min(tokenizer.model_max_length, 1_000_000)))
     trained = folder / "sentence_bert_config.json"
@@ -241,29 +232,24 @@ def _write_json(file: Path, content: Any) -> None:
 
 
 def load(source: ModelSource) -> TextBackbone:
-    """Load an encoder folder.
+    """Load a folder with a network over tokens.
 
-    Raises ModelError where weights are missing, unsafe, or are not an encoder's.
+    Raises ModelError where weights are missing, unsafe, or of a family that reads no text by itself.
     """
     torchvision_ops.ensure()
-    import transformers
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel, AutoModelForTextEncoding, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, use_fast=True, local_files_only=True)
-        model = AutoModel.from_pretrained(
-            source.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    encoder = MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(source.architecture, "").endswith("EncoderModel")
+    kind = AutoModelForTextEncoding if encoder else AutoModel
+    tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True)[0]
+    model, missing = load_pretrained(kind, source, "text model", weights=True)
+    if getattr(model.config, "is_encoder_decoder", False) and not encoder:
         raise ModelError(
-            f"{source.folder} cannot be loaded as a text encoder: {str(error)[:300]}. "
-            "Name another model, or get the folder again."
-        ) from error
-    if getattr(model.config, "is_encoder_decoder", False) or model.config.model_type in ("gpt2", "llama"):
-        raise ModelError(
-            f"{source.id} is a {model.config.model_type} model; text classification takes encoders of the BERT "
-            "family, for example pip:all-minilm-l6-v2."
+            f"{source.id} is a {source.architecture} model, an encoder-decoder; text classification takes encoders "
+            "(BERT, RoBERTa, DeBERTa, ModernBERT, T5's), or decoders (GPT-2, Llama). Name one of these, for example "
+            "pip:all-minilm-l6-v2."
         )
+    if any(name.startswith("pooler.") for name in missing):  # drawn at random: not pretrained
+        model.pooler = None
     return TextBackbone(source, model, tokenizer, weights_digest(model.state_dict()))

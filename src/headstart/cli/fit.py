@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", type=click.Path())
-@click.option("--task", help="image-classification, text-classification or speech-recognition; inferred when left out.")
+@click.option("--task", help="image-, text- or audio-classification, or speech-recognition; inferred when left out.")
 @click.option(
     "--model",
     default="auto",

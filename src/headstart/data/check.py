@@ -67,6 +67,7 @@ def check(
 def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[Checked | UnusableInput]:
     modality = MODALITIES[columns.modality]
     is_file = bool(modality.suffixes)
+    check_input = modality.check_for(columns.target_kind)
 
     def decode(row: Row) -> Checked | UnusableInput:
         value, target = row.values[columns.input], row.values[columns.target]
@@ -77,7 +78,7 @@ def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[C
         if not target.strip():
             return UnusableInput("target missing", f"column {columns.target} is empty")
         try:
-            return modality.check(str(table.base / value) if is_file and "://" not in value else value)
+            return check_input(str(table.base / value) if is_file and "://" not in value else value)
         except UnusableInput as fault:
             return fault
 

@@ -11,15 +11,23 @@ from headstart.data.checked import Checked
 
 @dataclass(frozen=True)
 class Modality:
-    """suffixes: file endings (lower case); empty for texts, which are not files."""
+    """suffixes: file endings (lower case); empty for texts, which are not files.
+
+    check: decodes one input. check_for_classes: where targets are classes, if that differs.
+    """
 
     suffixes: frozenset[str]
     check: Callable[[str], Checked]
     plural: str
+    check_for_classes: Callable[[str], Checked] | None = None
+
+    def check_for(self, target_kind: str) -> Callable[[str], Checked]:
+        """The check of an input whose target is a "class" or a "text"."""
+        return (self.check_for_classes if target_kind == "class" else None) or self.check
 
 
 MODALITIES: dict[str, Modality] = {
     "image": Modality(image.SUFFIXES, image.check, "images"),
-    "audio": Modality(audio.SUFFIXES, audio.check, "recordings"),
+    "audio": Modality(audio.SUFFIXES, audio.check, "recordings", audio.check_for_classes),
     "text": Modality(frozenset(), text.check, "texts"),
 }

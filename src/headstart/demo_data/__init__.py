@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.demo_data import debian, elpv, prompts
+from headstart.demo_data import debian, elpv, languages, prompts
 from headstart.types import Reporter
 
 
@@ -51,6 +51,13 @@ DEMOS: dict[str, Demo] = {
         title="Which section does a Debian package belong to?",
         prepare=debian.prepare,
         settings={"budget": "5m", "group_column": "source", "input_column": "text", "target_column": "section"},
+    ),
+    "audio": Demo(
+        name="audio",
+        task="audio-classification",
+        title="Which language does the telephone system speak?",
+        prepare=languages.prepare,
+        settings={"budget": "5m", "input_column": "file_name", "target_column": "label"},
     ),
     "speech": Demo(
         name="speech",

@@ -8,7 +8,7 @@ import hashlib
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,23 +78,23 @@ def prepare(root: Path, reporter: Reporter) -> Path:
     return build_once(root / "phone-prompts", recipe, NEEDED_BYTES, reporter, build)
 
 
-def fetch(scratch: Path) -> Path:
+def fetch(scratch: Path, packages: Sequence[str] = PACKAGES) -> Path:
     """Download and unpack the packages below `scratch`; returns the folder that holds their `usr`."""
     apt = open_private_apt(scratch / "apt", "none", MISSING_APT)
     downloads, unpacked = scratch / "downloads", scratch / "unpacked"
     downloads.mkdir()
     unpacked.mkdir()
-    for package in apt.download(PACKAGES, downloads):
+    for package in apt.download(packages, downloads):
         run_program(["dpkg-deb", "-x", package, unpacked], f"Unpacking {package.name}", "Install dpkg, then try again.")
     return unpacked
 
 
-def find_one(folder: Path, pattern: str) -> Path:
+def find_one(folder: Path, pattern: str, packages: Sequence[str] = PACKAGES) -> Path:
     """The one path that matches. Raises DataError when the packages are laid out otherwise."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise DataError(
-            f"The packages {' and '.join(PACKAGES)} hold {len(found)} paths like {pattern}; expected one. "
+            f"The packages {' and '.join(packages)} hold {len(found)} paths like {pattern}; expected one. "
             "This version of them is not known; use your own recordings: headstart fit recordings/"
         )
     return found[0]

@@ -42,6 +42,7 @@ class _Classifier(Tunable):
         with torch.no_grad():
             self.head.weight.copy_(torch.from_numpy(head.weight))
             self.head.bias.copy_(torch.from_numpy(head.bias))
+        self.head.bias.requires_grad_(head.has_bias)
 
     def pooled(self, *state: torch.Tensor) -> torch.Tensor:
         """What the head reads (B, D), before rows are brought to unit length."""
@@ -91,6 +92,7 @@ class ClassHead:
             problem.groups[rows],
             rng,
             allow_l2=problem.backbone.allow_l2,
+            without_bias=problem.backbone.without_bias,
             kinds=kinds,
             folds=folds,
         )

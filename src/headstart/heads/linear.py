@@ -40,6 +40,7 @@ class LinearHead:
     weight: (C, D) float32. bias: (C,) float32. Standardisation and temperature are folded into both.
     feature: name of the feature set. kind: "ridge" or "logistic".
     normalisation: how it was fitted; at use "raw" and "standardised" are the same and "l2" divides rows by length.
+    has_bias: False where the stock head is a matrix alone; bias is then zero.
     loo_log_loss: nats per row; leave-one-out (-group-out) for ridge, out-of-fold for logistic.
     """
 
@@ -52,6 +53,7 @@ class LinearHead:
     loo_log_loss: float
     penalty: float
     temperature: float
+    has_bias: bool = True
 
     def logits(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Logits (N, C) of features (N, D). Raises DataError if D is not the width the head was fitted on."""
@@ -84,6 +86,7 @@ def fit_linear_head(
     rng: np.random.Generator,
     *,
     allow_l2: Mapping[str, bool] | bool = True,
+    without_bias: Sequence[str] = (),
     kinds: Sequence[str] = ("ridge", "logistic"),
     n_folds: int = 3,
     folds: npt.NDArray[np.integer] | None = None,
@@ -91,7 +94,8 @@ def fit_linear_head(
     """The head with the lowest held-out log-loss.
 
     features: name -> (N, D), simplest first. labels: (N,) 0..n_classes-1. groups: (N,); never split.
-    allow_l2: whether unit length may be tried, for all feature sets or by name. kinds: "ridge", "logistic" or both.
+    allow_l2: whether unit length may be tried, for all feature sets or by name. without_bias: feature sets whose head
+    has no intercept. kinds: "ridge", "logistic" or both.
     folds: (N,) fold numbers on which ridge and logistic are compared, and without each of which the head is fitted as
     well; where left out, n_folds of groups, balanced by class, and no heads of folds.
 
@@ -108,7 +112,8 @@ def fit_linear_head(
     wanted = folds is not None
     if folds is None:
         folds = grouped_folds(labels, codes, n_folds, int(rng.integers(2**31)))
-    ridge = [try_ridge(option, features, labels, n_classes, codes) for option in _options(features, allow_l2)]
+    options = _options(features, allow_l2, without_bias)
+    ridge = [try_ridge(option, features, labels, n_classes, codes) for option in options]
     trials = list(ridge)
     ranked = sorted(range(len(ridge)), key=lambda i: ridge[i].score)
     chosen = _simplest(ridge)
@@ -130,7 +135,16 @@ def fit_linear_head(
     trace = [trial.row(trial is chosen) for trial in trials]
     if "logistic" in kinds and len(trials) == len(ridge):
         trace.append({"kind": "logistic", "skipped": f"{work:.1e} products per step is over {LOGISTIC_WORK:.1e}"})
-    head = LinearHead(
+    head = _head_of(chosen, weight, bias)
+    fold_heads: list[LinearHead] = []
+    if wanted:
+        heat = chosen.temperature
+        fold_heads = [_with(head, weight / heat, bias / heat) for weight, bias in on_folds.fold_weights]
+    return LinearFit(head, held_out, trace, fold_heads)
+
+
+def _head_of(chosen: Trial, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> LinearHead:
+    return LinearHead(
         weight=np.ascontiguousarray(weight, dtype=np.float32),
         bias=bias.astype(np.float32),
         feature=chosen.option.feature,
@@ -140,12 +154,8 @@ def fit_linear_head(
         loo_log_loss=chosen.score,
         penalty=chosen.penalty,
         temperature=chosen.temperature,
+        has_bias=chosen.option.bias,
     )
-    fold_heads: list[LinearHead] = []
-    if wanted:
-        heat = chosen.temperature
-        fold_heads = [_with(head, weight / heat, bias / heat) for weight, bias in on_folds.fold_weights]
-    return LinearFit(head, held_out, trace, fold_heads)
 
 
 def _with(head: LinearHead, weight: npt.NDArray[Any], bias: npt.NDArray[Any]) -> LinearHead:
@@ -156,23 +166,26 @@ def refit_linear_head(
     head: LinearHead, features: Mapping[str, npt.NDArray[np.floating]], labels: npt.NDArray[np.integer], n_classes: int
 ) -> LinearHead:
     """The same kind of head, feature set, normalisation, penalty and temperature, fitted to other rows."""
-    option = Option(head.feature, head.normalisation, head.kind)
+    option = Option(head.feature, head.normalisation, head.kind, head.has_bias)
     weight, bias = refit(option, head.penalty, head.temperature, features, labels, n_classes)
     return _with(head, weight, bias)
 
 
-def _options(features: Mapping[str, Any], allow_l2: Mapping[str, bool] | bool) -> list[Option]:
+def _options(
+    features: Mapping[str, Any], allow_l2: Mapping[str, bool] | bool, without_bias: Sequence[str]
+) -> list[Option]:
     options = []
     for name in features:
-        options += [Option(name, "raw", "ridge"), Option(name, "standardised", "ridge")]
+        kinds: list[Normalisation] = ["raw", "standardised"]
         if allow_l2 if isinstance(allow_l2, bool) else allow_l2.get(name, False):
-            options.append(Option(name, "l2", "ridge"))
+            kinds.append("l2")
+        options += [Option(name, kind, "ridge", name not in without_bias) for kind in kinds]
     return options
 
 
 def _logistic_options(ranked: list[Option], order: list[str]) -> list[Option]:
     """The best two, simpler first, in which raw becomes standardised: the logistic path always standardises."""
-    found = [Option(o.feature, "l2" if o.normalisation == "l2" else "standardised", "logistic") for o in ranked]
+    found = [Option(o.feature, "l2" if o.normalisation == "l2" else "standardised", "logistic", o.bias) for o in ranked]
     return sorted(list(dict.fromkeys(found))[:2], key=lambda o: (order.index(o.feature), o.normalisation == "l2"))
 
 

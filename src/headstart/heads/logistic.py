@@ -60,13 +60,14 @@ def default_penalties(width: int) -> Floats:
 
 
 def logistic_path(
-    features: AnyFloats, labels: Ints, n_classes: int, penalties: Floats | None, folds: Ints
+    features: AnyFloats, labels: Ints, n_classes: int, penalties: Floats | None, folds: Ints, bias: bool = True
 ) -> LogisticPath:
     """Fit at each penalty on each fold's other rows, choose by out-of-fold log-loss, refit on all rows.
 
     features: (N, D). labels: (N,) 0..C-1; classes may be absent, from folds too. folds: (N,) fold numbers.
     penalties: (P,) strong to weak, for mean log-loss + penalty/2 |W|^2 on standardised features, intercept free
     (scikit-learn's C = 1 / (penalty * N) if there are three classes or more); None for `default_penalties`.
+    bias: fit an intercept; without one features are scaled and not centred.
     Stops early once the loss has risen twice in a row. Mean and scale of the standardisation come from all rows.
     Raises DataError if folds has fewer than two values.
     """
@@ -74,29 +75,37 @@ def logistic_path(
     if len(parts) < 2:
         raise DataError("Choosing a penalty needs at least two folds, received one. Add examples or groups.")
     grid = default_penalties(features.shape[1]) if penalties is None else penalties
-    z, mean, factor = standardise(features)
+    z, mean, factor = standardise(features, bias)
     rows, spectrum, rotation = _rotate(z)
     with _threads(rows.size * n_classes):
-        tried, penalty, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum)
-    (weight, bias), *without = [fold_back((rotation @ t[:-1]).T, t[-1], mean, factor) for t in (theta, *thetas)]
-    return LogisticPath(grid[: len(tried)], np.array(tried), penalty, weight, bias, held_out, without)
+        tried, penalty, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
+    (weight, intercept), *without = [fold_back((rotation @ t[:-1]).T, t[-1], mean, factor) for t in (theta, *thetas)]
+    return LogisticPath(grid[: len(tried)], np.array(tried), penalty, weight, intercept, held_out, without)
 
 
-def logistic_fit(features: AnyFloats, labels: Ints, n_classes: int, penalty: float) -> tuple[Floats, Floats]:
-    """Weight (C, D) and bias (C,) at one penalty, without a path or folds."""
-    z, mean, factor = standardise(features)
+def logistic_fit(
+    features: AnyFloats, labels: Ints, n_classes: int, penalty: float, bias: bool = True
+) -> tuple[Floats, Floats]:
+    """Weight (C, D) and bias (C,) at one penalty, without a path or folds; zero where no bias is wanted."""
+    z, mean, factor = standardise(features, bias)
     rows, spectrum, rotation = _rotate(z)
     with _threads(rows.size * n_classes):
-        problem = _Problem.of(rows, labels, n_classes)
+        problem = _Problem.of(rows, labels, n_classes, bias)
         theta = problem.solve(problem.start(), penalty, spectrum)
     return fold_back((rotation @ theta[:-1]).T, theta[-1], mean, factor)
 
 
 def _walk(
-    rows: Floats, labels: Ints, n_classes: int, parts: list[npt.NDArray[np.bool_]], grid: Floats, spectrum: Floats
+    rows: Floats,
+    labels: Ints,
+    n_classes: int,
+    parts: list[npt.NDArray[np.bool_]],
+    grid: Floats,
+    spectrum: Floats,
+    bias: bool,
 ) -> tuple[list[float], float, Floats, list[Floats], Floats]:
     """Fold losses, the best penalty, parameters of the fits to all rows and without each part, logits (N, C)."""
-    problems = [_Problem.of(rows[~part], labels[~part], n_classes) for part in parts]
+    problems = [_Problem.of(rows[~part], labels[~part], n_classes, bias) for part in parts]
     state = [problem.start() for problem in problems]
     losses: list[float] = []
     best = state
@@ -112,7 +121,7 @@ def _walk(
     without = [problem.solve(guess, penalty, spectrum) for problem, guess in zip(problems, best)]
     held_out = _held_out(rows, parts, without)
     losses[chosen] = logits_log_loss(held_out, labels)
-    final = _Problem.of(rows, labels, n_classes).solve(np.mean(without, axis=0), penalty, spectrum)
+    final = _Problem.of(rows, labels, n_classes, bias).solve(np.mean(without, axis=0), penalty, spectrum)
     return losses, penalty, final, without, held_out
 
 
@@ -126,22 +135,25 @@ def _held_out(rows: Floats, parts: list[npt.NDArray[np.bool_]], thetas: list[Flo
 
 @dataclass(frozen=True)
 class _Problem:
-    """One training set. Parameters are theta (k + 1, C); the last row is the intercept."""
+    """One training set. Parameters are theta (k + 1, C); the last row is the intercept, zero without bias."""
 
     rows: AnyFloats  # (n, k)
     labels: Ints
     onehot: AnyFloats  # (n, C)
     absent: npt.NDArray[np.bool_]  # (C,)
+    bias: bool
 
     @staticmethod
-    def of(rows: Floats, labels: Ints, n_classes: int) -> _Problem:
+    def of(rows: Floats, labels: Ints, n_classes: int, bias: bool) -> _Problem:
         kind = np.float64 if rows.size * n_classes <= FLOAT64_CELLS else np.float32
         onehot = np.zeros((len(rows), n_classes), dtype=kind)
         onehot[np.arange(len(rows)), labels] = 1
-        return _Problem(np.ascontiguousarray(rows, dtype=kind), labels, onehot, np.asarray(onehot.sum(0) == 0))
+        return _Problem(np.ascontiguousarray(rows, dtype=kind), labels, onehot, np.asarray(onehot.sum(0) == 0), bias)
 
     def start(self) -> Floats:
         theta = np.zeros((self.rows.shape[1] + 1, self.onehot.shape[1]))
+        if not self.bias:
+            return theta
         counts = self.onehot.sum(0, dtype=np.float64)
         theta[-1] = np.log((counts + 0.5) / (len(self.rows) + 0.5 * len(counts)))
         return theta
@@ -154,7 +166,8 @@ class _Problem:
         curvature = np.maximum((probabilities * (1 - probabilities)).mean(0), 1e-4)  # (C,)
         scale = np.empty_like(theta)
         scale[:-1] = 1.0 / np.sqrt(np.outer(spectrum, curvature) + penalty)
-        scale[-1] = np.where(self.absent, 0.0, 1.0 / np.sqrt(curvature))  # nothing to learn an intercept from
+        # nothing to learn an intercept from
+        scale[-1] = np.where(self.absent | (not self.bias), 0.0, 1.0 / np.sqrt(curvature))
 
         def objective(step: Floats) -> tuple[float, Floats]:
             at = theta + scale * step.reshape(theta.shape)

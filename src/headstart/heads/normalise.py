@@ -21,8 +21,8 @@ def l2_rows(features: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.asarray(features / lengths[:, None], dtype=features.dtype)
 
 
-def standardise(features: npt.NDArray[np.floating]) -> tuple[Floats, Floats, Floats]:
-    """(z, mean, factor) with z = (features - mean) * factor, float64.
+def standardise(features: npt.NDArray[np.floating], centre: bool = True) -> tuple[Floats, Floats, Floats]:
+    """(z, mean, factor) with z = (features - mean) * factor, float64. Without centre the mean is taken for zero.
 
     factor is 1/std, and 0 for columns that get no weight: those constant up to rounding, and those whose spread is
     under QUIET of the widest. Pretrained networks have such dead channels (a normalisation gain that decayed to 1e-30);
@@ -31,6 +31,8 @@ def standardise(features: npt.NDArray[np.floating]) -> tuple[Floats, Floats, Flo
     values = np.asarray(features, dtype=np.float64)
     mean = values.mean(0)
     deviation = values.std(0)
+    if not centre:
+        mean = np.zeros_like(mean)
     varies = deviation > np.maximum(1e-6 * np.abs(mean), QUIET * deviation.max(initial=0.0))
     factor = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
     return (values - mean) * factor, mean, factor

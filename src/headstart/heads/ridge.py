@@ -29,7 +29,8 @@ class RidgePath:
     dual: whether the basis comes from XX' (N <= D + 1) or from X'X.
     basis: (N, k), orthonormal eigenvectors if dual, else projected rows. spectrum: (k,) squared singular values.
     directions: centred X (N, D) if dual, else eigenvectors (D, k).
-    groups: (N,) block codes 0.. or None for single rows.
+    groups: (N,) block codes 0.. or None for single rows. bias: whether there is an intercept; without one nothing is
+    centred.
     """
 
     lambdas: Floats
@@ -42,6 +43,7 @@ class RidgePath:
     y_mean: Floats
     targets: Floats  # (N, K)
     groups: Ints | None
+    bias: bool = True
 
     def weights(self, index: int) -> tuple[Floats, Floats]:
         """W (K, D) and b (K,) of the fit to all rows with lambdas[index]: predictions are X W' + b."""
@@ -73,21 +75,29 @@ class RidgePath:
 
     def _diagonal(self, index: int) -> Floats:
         part = (self.basis**2) @ self._factors(index)  # (N,)
-        return part if self.dual else 1.0 - 1.0 / len(self.basis) - part
+        return part if self.dual else 1.0 - self._intercept_leverage - part
+
+    @property
+    def _intercept_leverage(self) -> float:
+        return 1.0 / len(self.basis) if self.bias else 0.0
 
     def _block(self, index: int, rows: npt.NDArray[np.intp]) -> Floats:
         members = self.basis[rows]  # (G, m, k)
         part = (members * self._factors(index)) @ members.transpose(0, 2, 1)  # (G, m, m)
-        return np.asarray(part if self.dual else np.eye(rows.shape[1]) - 1.0 / len(self.basis) - part)
+        return np.asarray(part if self.dual else np.eye(rows.shape[1]) - self._intercept_leverage - part)
 
 
 def ridge_path(
-    features: npt.NDArray[np.floating], targets: Floats, lambdas: Floats | None = None, groups: Ints | None = None
+    features: npt.NDArray[np.floating],
+    targets: Floats,
+    lambdas: Floats | None = None,
+    groups: Ints | None = None,
+    bias: bool = True,
 ) -> RidgePath:
     """Decompose once, so that every penalty is cheap.
 
     features: (N, D). targets: (N, K), one-hot or real. lambdas: (L,) > 0, or None for `default_lambdas`.
-    groups: (N,) ints; rows with the same value are left out together.
+    groups: (N,) ints; rows with the same value are left out together. bias: fit an intercept, which is not penalised.
     Raises DataError with fewer than two rows or groups.
     Source: Allen 1974 (PRESS); block form checked against refitting in the tests.
     """
@@ -96,22 +106,24 @@ def ridge_path(
     if n < 2 or (codes is not None and codes.max() == 0):
         raise DataError(f"Leaving rows out needs two rows or groups, received {n} rows in one group. Add examples.")
     y = np.asarray(targets, dtype=np.float64)
-    x_mean = features.mean(0, dtype=np.float64)
+    x_mean = features.mean(0, dtype=np.float64) if bias else np.zeros(width)
+    y_mean = y.mean(0) if bias else np.zeros(y.shape[1])
     centred = features - x_mean  # float64
     centred[:, np.abs(centred).max(0) <= 1e-12 * np.abs(x_mean)] = 0.0  # constant up to rounding
     dual = n <= width + 1
-    spectrum, basis, directions = _dual(centred) if dual else _primal(centred)
+    spectrum, basis, directions = _dual(centred, bias) if dual else _primal(centred)
     return RidgePath(
         lambdas=default_lambdas(spectrum) if lambdas is None else np.asarray(lambdas, dtype=np.float64),
         dual=dual,
         basis=basis,
         spectrum=spectrum,
         directions=directions,
-        projected=basis.T @ (y - y.mean(0)),
+        projected=basis.T @ (y - y_mean),
         x_mean=x_mean,
-        y_mean=y.mean(0),
+        y_mean=y_mean,
         targets=y,
         groups=codes,
+        bias=bias,
     )
 
 
@@ -126,8 +138,11 @@ def _primal(centred: Floats) -> tuple[Floats, Floats, Floats]:
     return np.maximum(spectrum, 0.0), centred @ vectors, vectors
 
 
-def _dual(centred: Floats) -> tuple[Floats, Floats, Floats]:
+def _dual(centred: Floats, bias: bool) -> tuple[Floats, Floats, Floats]:
     gram = centred @ centred.T
+    if not bias:
+        spectrum, vectors = np.linalg.eigh(gram)
+        return np.maximum(spectrum, 0.0), vectors, centred
     # The constant direction belongs to the intercept. Lifted above the spectrum it comes out last and is dropped,
     # which leaves R = U diag(lambda / (s2 + lambda)) U' without the cancellation of 1 - h at weak penalties.
     lift = 2.0 * (np.trace(gram) or 1.0)
@@ -146,11 +161,14 @@ def _blocks_by_size(groups: Ints) -> list[npt.NDArray[np.intp]]:
     ]
 
 
-def ridge_fit(features: Floats, targets: Floats, penalty: float) -> tuple[Floats, Floats]:
-    """W (K, D) and b (K,) for one penalty: one Cholesky solve of the smaller side, no leave-one-out."""
+def ridge_fit(features: Floats, targets: Floats, penalty: float, bias: bool = True) -> tuple[Floats, Floats]:
+    """W (K, D) and b (K,) for one penalty: one Cholesky solve of the smaller side, no leave-one-out.
+
+    Without bias b is zero.
+    """
     from scipy.linalg import solve
 
-    x_mean, y_mean = features.mean(0), targets.mean(0)
+    x_mean, y_mean = (features.mean(0), targets.mean(0)) if bias else (0.0 * features[0], 0.0 * targets[0])
     x, y = features - x_mean, targets - y_mean
     n, width = x.shape
     gram = x @ x.T if n <= width else x.T @ x

@@ -25,11 +25,12 @@ NEAR_TIE = 1e-3
 
 @dataclass(frozen=True)
 class Option:
-    """One cell of the search."""
+    """One cell of the search. bias: False where what ships is a matrix alone."""
 
     feature: str
     normalisation: Normalisation
     kind: str  # "ridge" or "logistic"
+    bias: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def try_ridge_on_folds(trial: Trial, features: Features, labels: Ints, n_classes
     fitted = []
     for fold in np.unique(folds):
         out = folds == fold
-        weight, bias = ridge_fit(rows[~out], onehot[~out], trial.penalty)
+        weight, bias = ridge_fit(rows[~out], onehot[~out], trial.penalty, trial.option.bias)
         logits[out] = rows[out] @ weight.T + bias
         fitted.append(fold_back(weight, bias, mean, factor))
     score, temperature = _temper(logits, labels)
@@ -106,7 +107,7 @@ def try_ridge_on_folds(trial: Trial, features: Features, labels: Ints, n_classes
 def try_logistic(option: Option, features: Features, labels: Ints, n_classes: int, folds: Ints) -> Trial:
     """The logistic path on one feature set; the trial keeps the fit."""
     started = time.perf_counter()
-    path = logistic_path(_unit_length(option, features), labels, n_classes, None, folds)
+    path = logistic_path(_unit_length(option, features), labels, n_classes, None, folds, option.bias)
     score, seconds = float(path.fold_log_loss.min()), time.perf_counter() - started
     told = f"{len(path.fold_weights)} folds"
     return Trial(option, path.penalty, 1.0, score, told, seconds, path, path.fold_weights)
@@ -130,10 +131,11 @@ def refit(
 ) -> tuple[Floats, Floats]:
     """Weight (C, D) and bias (C,) of an option chosen before, fitted to other rows."""
     if option.kind == "logistic":
-        weight, bias = logistic_fit(_unit_length(option, features), labels, n_classes, penalty)
+        weight, bias = logistic_fit(_unit_length(option, features), labels, n_classes, penalty, option.bias)
     else:
         rows, mean, factor = _normalised(option, features)
-        weight, bias = fold_back(*ridge_fit(rows, np.eye(n_classes)[labels], penalty), mean, factor)
+        fitted = ridge_fit(rows, np.eye(n_classes)[labels], penalty, option.bias)
+        weight, bias = fold_back(*fitted, mean, factor)
     return weight / temperature, bias / temperature
 
 
@@ -142,13 +144,13 @@ def _ridge(
 ) -> RidgePath:
     rows = _normalised(option, features)[0]
     single = int(groups.max()) + 1 == len(groups)
-    return ridge_path(rows, np.eye(n_classes)[labels], lambdas, None if single else groups)
+    return ridge_path(rows, np.eye(n_classes)[labels], lambdas, None if single else groups, option.bias)
 
 
 def _normalised(option: Option, features: Features) -> tuple[Floats, Floats, Floats]:
     """Rows as the fit sees them, with the mean and factor to fold back (0 and 1 unless standardised)."""
     if option.normalisation == "standardised":
-        return standardise(features[option.feature])
+        return standardise(features[option.feature], option.bias)
     rows = np.asarray(_unit_length(option, features), dtype=np.float64)
     return rows, np.zeros(rows.shape[1]), np.ones(rows.shape[1])
 

@@ -29,7 +29,7 @@ def resized(sample: Batch, dynamic_shapes: dict[str, Any], share: float, least: 
     for name, shape in dynamic_shapes.items():
         for axis, dim in (shape or {}).items():
             size = changed[name].shape[axis]
-            wanted = max(int(size * share), least, getattr(dim, "min", 1))
+            wanted = max(int(size * share), least, getattr(dim, "min", None) or 1)
             wanted = wanted if wanted != size else size + 1
             changed[name] = np.take(changed[name], np.arange(wanted) % size, axis)
     return changed

@@ -49,7 +49,7 @@ def select(context: Context) -> Selected:
     """
     found = candidates(context)
     # its imports keep one core busy while loading a model and converting it keep the other
-    context.stock = StockProcess(stock_script(found[0]))
+    context.stock = StockProcess(stock_script(found[0], context.task.target_kind))
     if len(found) == 1:
         extractor, problem = _open(context, found[0])
         why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
@@ -150,7 +150,7 @@ def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
 
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     context.reporter.say(f"Loading {source.id}")
-    backbone = load_backbone(source)
+    backbone = load_backbone(source, context.task.target_kind)
     dev = context.split.dev
     sample = [context.dataset.examples[r] for r in dev[:: max(1, len(dev) // LENGTH_EXAMPLES)]]
     engine = context.plan.engine or context.settings.engine

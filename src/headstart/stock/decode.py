@@ -51,9 +51,10 @@ def to_mono(samples: Any, rate_hz: int, wanted_hz: int) -> Any:
     return np.ascontiguousarray(soxr.resample(mono, rate_hz, wanted_hz), dtype=np.float32)
 
 
-def read_audio(path: str, rate_hz: int = 16_000) -> Any:
-    """Read a recording as mono float32 (samples,) at the given rate."""
+def read_audio(path: str, rate_hz: int = 16_000, max_seconds: float | None = None) -> Any:
+    """Read a recording as mono float32 (samples,) at the given rate; of a longer one the first max_seconds."""
     import soundfile
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    frames = -1 if max_seconds is None else int(max_seconds * soundfile.info(path).samplerate)
+    samples, rate = soundfile.read(path, frames=frames, dtype="float32", always_2d=True)
     return to_mono(samples, rate, rate_hz)

@@ -1,7 +1,7 @@
 """Classify texts with a saved folder, by transformers alone. Does not import headstart.
 
-A folder with modules.json is in sentence-transformers' layout (encoder, pooling, dense layer to the logits); any
-other is a stock sequence classifier.
+A folder with modules.json is in sentence-transformers' layout (network, mean over tokens, dense layer to the logits);
+any other is a stock sequence classifier on BERT's pooler or on a decoder's last token.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ BATCH_TOKENS = 1024  # of a batch, padding included
 
 def prepare() -> None:
     """Import what loading needs."""
-    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
 
 
 def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
     """Tokenizer, a function from tokens to logits (B, C) and pooled features (B, D), and class names."""
     import torch
+    import transformers
     from safetensors.torch import load_file
-    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     root = Path(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -33,7 +34,8 @@ def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
         classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
         names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
         return tokenizer, lambda tokens: _classify(classifier, tokens), names
-    encoder = AutoModel.from_pretrained(folder).eval()
+    # of an encoder-decoder only the encoder was saved, which AutoModel does not see
+    encoder = getattr(transformers, AutoConfig.from_pretrained(folder).architectures[0]).from_pretrained(folder).eval()
     modules = json.loads((root / "modules.json").read_text(encoding="utf-8"))
     dense = load_file(root / modules[-1]["path"] / "model.safetensors")
     unit_length = any(module["type"].endswith("Normalize") for module in modules)
@@ -50,8 +52,12 @@ def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
 
 def _classify(classifier: Any, tokens: dict[str, Any]) -> tuple[Any, Any]:
     """Logits (B, C) of a stock classifier, and what its last layer reads (B, D)."""
-    pooled = getattr(classifier, classifier.base_model_prefix)(**tokens).pooler_output
-    return classifier.classifier(pooled), pooled
+    output = getattr(classifier, classifier.base_model_prefix)(**tokens)
+    if not hasattr(classifier, "score"):
+        return classifier.classifier(output.pooler_output), output.pooler_output
+    last = tokens["attention_mask"].sum(1) - 1  # (B,); padding is on the right
+    pooled = output.last_hidden_state[range(len(last)), last]  # (B, T, D) -> (B, D)
+    return classifier.score(pooled), pooled
 
 
 def predict(
@@ -70,7 +76,7 @@ def _predict_chunk(
 
     parallel = import_module(f"{__package__}.side_by_side" if __package__ else "side_by_side")  # a sibling file
     tokenizer, classify, labels = loaded
-    ids = tokenizer(texts, truncation=True)["input_ids"]
+    ids = [_without_padding(i, tokenizer.pad_token_id) for i in tokenizer(texts, truncation=True)["input_ids"]]
     rows: list[dict[str, Any]] = [{}] * len(texts)
 
     def work(batch: dict[str, Any]) -> list[dict[str, Any]]:
@@ -88,6 +94,14 @@ def _predict_chunk(
         for i, row in zip(part, found):
             rows[i] = row
     return rows
+
+
+def _without_padding(ids: list[int], padding: int) -> list[int]:
+    """The tokens before trailing padding: a stock decoder reads the last that is none, also where a text ends in it."""
+    end = len(ids)
+    while end > 1 and ids[end - 1] == padding:
+        end -= 1
+    return ids[:end] or [padding]
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:

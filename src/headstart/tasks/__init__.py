@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from headstart.errors import DataError, SettingError
-from headstart.tasks import image_classification, speech_recognition, text_classification
+from headstart.tasks import audio_classification, image_classification, speech_recognition, text_classification
 from headstart.tasks.task import Task
 
 TASKS: dict[str, Task] = {
     "image-classification": image_classification.TASK,
     "text-classification": text_classification.TASK,
+    "audio-classification": audio_classification.TASK,
     "speech-recognition": speech_recognition.TASK,
 }
 

@@ -1,0 +1,196 @@
+"""Audio encoders through transformers as classifiers of whole recordings: Whisper's, wav2vec 2.0 and its kin, AST.
+
+Pooled features are what the stock classifier reads, so that the head folds into it exactly: the mean over real frames
+(wav2vec 2.0, HuBERT, WavLM), the mean over the 30 s that Whisper always hears, AST's two class tokens after their norm.
+Recipe: AdamW, warm-up 10%; the published rates for tuning every layer are 1e-5 to 3e-5, fewer layers take more.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart.backbones.adapters import adapter_for
+from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
+from headstart.backbones.cut_network import CutNetwork, mask_of
+from headstart.backbones.transformers_load import labelled, load_pretrained
+from headstart.backbones.weights import weights_digest, with_tuned
+from headstart.data import audio
+from headstart.errors import ModelError
+from headstart.stock import torchvision_ops
+from headstart.types import Example, ModelSource
+
+RECIPES = {
+    "block": Recipe(learning_rate=1e-4, head_learning_rate=5e-4, batch_size=16, max_epochs=6),
+    "third": Recipe(learning_rate=5e-5, head_learning_rate=3e-4, batch_size=16, max_epochs=8),
+    "all": Recipe(learning_rate=2e-5, head_learning_rate=2e-4, batch_size=8, max_epochs=10),
+    "lora": Recipe(learning_rate=2e-4, head_learning_rate=2e-4, batch_size=8, max_epochs=10),
+}
+LENGTH_STEP = 1600  # samples that batches are padded to a multiple of
+BATCH_SECONDS = 40
+# families whose stock classifier is a projection of each frame, a mean and a linear layer
+PROJECTED = frozenset({"whisper", "wav2vec2", "hubert", "wavlm"})
+
+
+class AudioBackbone:
+    """An encoder and its feature extractor from a local transformers folder.
+
+    stock: the whole classifier as transformers loads it, whose encoder this is; its head is replaced when saving.
+    """
+
+    views = ("plain",)
+    unit = "recording"
+    without_bias: tuple[str, ...] = ()
+
+    def __init__(self, source: ModelSource, stock: Any, extractor: Any, weights_key: str) -> None:
+        self.source = source
+        self.stock = stock.eval()
+        self.model = getattr(stock, _encoder_name(stock))
+        self.extractor = extractor
+        self.sample_rate_hz = int(extractor.sampling_rate)
+        adapter = adapter_for(self.model)
+        self._inputs = tuple(adapter.inputs)
+        self._is_wave = "input_values" in adapter.inputs
+        self._step = 1 if adapter.padding_changes else LENGTH_STEP
+        self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
+        self.features: tuple[str, ...] = ("native",) if source.architecture not in PROJECTED else ("mean",)
+        self.allow_l2 = dict.fromkeys(self.features, False)
+        self.batch_budget = BATCH_SECONDS * self.sample_rate_hz if self._is_wave else 2
+        self.max_seconds = _max_seconds(extractor, self.model)
+        described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
+        self.key = hashlib.sha256(f"{weights_key}|{described}|{audio.MAX_SECONDS}".encode()).hexdigest()
+
+    def encode(self, example: Example, view: str) -> Item:
+        del view
+        # as the stock loader reads: what a spectrogram cannot hold is cut from the spectrogram
+        samples = audio.load(example.input, self.sample_rate_hz, audio.MAX_SECONDS)
+        values = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np")
+        # waves: (samples,); spectrograms: (mels, frames) or (frames, mels)
+        return {self._inputs[0]: np.asarray(values[self.extractor.model_input_names[0]][0], dtype=np.float32)}
+
+    def length(self, item: Item) -> int:
+        return len(item["input_values"]) if self._is_wave else 1
+
+    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
+        if not self._is_wave:
+            return {"spectrogram": np.stack([item["spectrogram"] for item in items])}
+        lengths = [self.length(item) for item in items]
+        longest = -(-max(lengths) // self._step) * self._step
+        waves = np.zeros((len(items), longest), dtype=np.float32)
+        for row, item in enumerate(items):
+            waves[row, : lengths[row]] = item["input_values"]
+        return {"input_values": waves, "attention_mask": mask_of(lengths, longest).numpy()}
+
+    def cut_off(self, examples: Sequence[Example]) -> str:
+        if self.max_seconds >= audio.MAX_SECONDS:
+            return ""  # reading has told of these
+        count = sum(audio.seconds(e.input) > self.max_seconds for e in examples)
+        return (
+            f"{count} of {len(examples)} recordings are longer than the {self.max_seconds:g} s that the model hears"
+            if count
+            else ""
+        )
+
+    @property
+    def depths(self) -> tuple[Depth, ...]:
+        return self._network.depths
+
+    def recipe(self, depth: Depth) -> Recipe:
+        return self._network.recipe(depth)
+
+    def prefix(self, cuts: Sequence[str]) -> Prefix:
+        return self._network.prefix(cuts)
+
+    def suffix(self, cut: str | None) -> nn.Module:
+        return self._network.suffix(cut)
+
+    def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+        """Frame states padded to the longest, then a mask of as many samples; encoded inputs for None."""
+        if cut is None:
+            return tuple(torch.from_numpy(value) for value in self.collate([dict(r) for r in records]).values())
+        states, frames = self._network.batch_state(cut, records)
+        return (*states, mask_of([self._samples(n) for n in frames])) if self._is_wave else states
+
+    def _samples(self, frames: int) -> int:
+        """The fewest samples that make so many frames."""
+        for kernel, stride in zip(self.model.config.conv_kernel[::-1], self.model.config.conv_stride[::-1]):
+            frames = (frames - 1) * stride + kernel
+        return frames
+
+    def randomised(self, seed: int, sample: Sequence[Item]) -> AudioBackbone:
+        del sample
+        torch.manual_seed(seed)
+        stock = type(self.stock)(copy.deepcopy(self.stock.config))
+        weights_key = weights_digest(getattr(stock, _encoder_name(stock)).state_dict())
+        return AudioBackbone(self.source, stock, self.extractor, weights_key)
+
+    def save(
+        self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
+    ) -> str:
+        """The stock classifier; of a projection and a linear layer the first is the head, the second changes nothing.
+
+        The mean of projected frames is the projection of their mean.
+        """
+        assert head is not None, "a classifier of recordings has a head"
+        config = labelled(self.stock.config, classes)
+        if self.source.architecture in PROJECTED:
+            config.classifier_proj_size = len(classes)
+            config.use_weighted_layer_sum = False
+        stock = type(self.stock)(config)
+        setattr(stock, _encoder_name(stock), with_tuned(self.model, tuned))
+        weight, bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
+        with torch.no_grad():
+            if self.source.architecture in PROJECTED:
+                _set(stock.projector, weight, bias)
+                _set(stock.classifier, torch.eye(len(classes)), torch.zeros(len(classes)))
+            else:
+                _set(stock.classifier.layernorm, torch.ones(weight.shape[1]), torch.zeros(weight.shape[1]))
+                _set(stock.classifier.dense, weight, bias)
+        stock.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)
+        return "native"
+
+
+def _set(layer: Any, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias)
+
+
+def _encoder_name(stock: Any) -> str:
+    """Where a stock classifier keeps its encoder; Whisper's names its whole model as base, of which it has a part."""
+    return "encoder" if hasattr(stock, "encoder") else str(stock.base_model_prefix)
+
+
+def _max_seconds(extractor: Any, model: Any) -> float:
+    """What the model hears of a recording: its spectrogram's length, or what reading allows."""
+    if model.config.model_type == "audio-spectrogram-transformer":
+        return float(extractor.max_length / 100)  # frames of 10 ms
+    return audio.MAX_SECONDS
+
+
+def load(source: ModelSource) -> AudioBackbone:
+    """Load a folder with an audio encoder.
+
+    Raises ModelError for other families, and where weights are missing or unsafe.
+    """
+    torchvision_ops.ensure()
+    from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+    if source.architecture not in {*PROJECTED, "audio-spectrogram-transformer"}:
+        raise ModelError(
+            f"{source.id} is a {source.architecture} model; audio classification takes Whisper, wav2vec 2.0, HuBERT, "
+            "WavLM and AST, for example pip:whisper-tiny.en."
+        )
+    extractor = load_pretrained(AutoFeatureExtractor, source, "audio model")[0]
+    stock, _ = load_pretrained(AutoModelForAudioClassification, source, "audio model", weights=True)
+    encoder = getattr(stock, _encoder_name(stock))
+    return AudioBackbone(source, stock, extractor, weights_digest(encoder.state_dict()))

@@ -1,0 +1,57 @@
+"""Load parts of a transformers folder, and name its classes when it is saved again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from headstart.errors import ModelError
+from headstart.types import ModelSource
+
+# what a checkpoint may lack: poolers and heads, which are replaced, and what only pretraining reads
+_OPTIONAL = frozenset({"pooler", "projector", "classifier", "masked_spec_embed"})
+
+
+def load_pretrained(
+    kind: Any, source: ModelSource, what: str, weights: bool = False, **settings: Any
+) -> tuple[Any, list[str]]:
+    """kind.from_pretrained(folder), and the names of its weights that the folder lacks.
+
+    kind: a transformers class; with weights a model's, in float32. what: the kind of model, in words.
+    Raises ModelError where the folder cannot be read as that kind, and where weights are missing that matter.
+    """
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if weights:
+        settings |= {"dtype": torch.float32, "output_loading_info": True}
+    try:
+        loaded = kind.from_pretrained(source.folder, local_files_only=True, **settings)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"{source.folder} cannot be loaded as a {what}: {str(error)[:300]}. "
+            "Name another model, or get the folder again."
+        ) from error
+    if not weights:
+        return loaded, []
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    lacking = [name for name in missing if not _OPTIONAL & set(name.split("."))]
+    if lacking:
+        raise ModelError(
+            f"{source.folder} lacks {len(lacking)} weights of a {source.architecture} {what}, such as {lacking[0]}. "
+            "Get the folder again, or name another model."
+        )
+    return model, missing
+
+
+def labelled(config: Any, classes: Sequence[str]) -> Any:
+    """A copy of the configuration that names the classes."""
+    config = copy.deepcopy(config)
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: i for i, name in enumerate(classes)}
+    return config
