@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.allocator import ENVIRONMENT
 from headstart.errors import RunError
 from headstart.types import Example, Prediction, Reporter
 
@@ -36,6 +37,7 @@ class StockProcess:
         self.features: NDArray[np.float32] | None = None
         self._words: list[str] = []
         environment = {
+            **ENVIRONMENT,
             **os.environ,
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.advice import next_steps
+from headstart.allocator import keep_freed_memory
 from headstart.budget import Clock
 from headstart.data.exclude import excluded_ids
 from headstart.data.kept_split import FILE, HEADER, split_rows
@@ -48,6 +49,7 @@ def run_fit(
     published: figures of others on the same data, shown beside ours. earlier: the run that this one continues.
     Raises HeadstartError for anything the user can mend.
     """
+    keep_freed_memory()
     plan = load_plan(Path(settings.plan)) if settings.plan else Plan(seed=settings.seed)
     plan = earlier.plan if earlier else plan
     out = Path(settings.out) if settings.out else fresh_run_folder(settings.data)
