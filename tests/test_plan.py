@@ -12,7 +12,9 @@ from headstart.plan import Plan, RungPlan, load_plan
 RUNGS = (RungPlan("block", 3, 8), RungPlan("third", 1, 5))
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan("m", "torch", 100, 900, ("plain", "hflip"), RUNGS, 500, 300, 5, 7)])
+@pytest.mark.parametrize(
+    "plan", [Plan(), Plan("m", "torch", "16-bit", 100, 900, ("plain", "hflip"), RUNGS, 500, 300, 5, 7)]
+)
 def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
     plan.save(tmp_path / "plan.json")
     assert load_plan(tmp_path / "plan.json") == plan

@@ -68,6 +68,8 @@ def describe_run(
             "examples_per_second": selected.extractor.rate,
             "why": engine.why,
             "device": engine.device,
+            "precision": engine.precision,
+            "precision_check": selected.precision_check,
         },
         "cache": {"hits": selected.extractor.hits, "misses": selected.extractor.misses},
         "seed": context.settings.seed,

@@ -23,6 +23,7 @@ from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine, Run
 from headstart.runtime.openvino import version as openvino_version
+from headstart.runtime.reduced import reduced_engine
 from headstart.runtime.torch import compile_torch
 from headstart.types import Example, Reporter
 
@@ -31,6 +32,7 @@ SHARD_BYTES = 64 << 20
 SAMPLE_EXAMPLES = 8
 LENGTH_EXAMPLES = 64  # from which lengths are learnt, where inputs have several
 POOLED = "pooled"
+HEADROOM = 8.0  # values in a sample are at most this share of the largest that float16 holds
 
 Rows = NDArray[np.int64]
 _Entry = tuple[str, Example, Item]
@@ -42,7 +44,8 @@ class Extractor:
 
     parts: what is kept of each example, each in a store of its own: "pooled", and the cuts whose states are cached.
     part_bytes: of one example's part, measured on a sample. speedup: how many times faster an example of mean length is
-    than those that the engine was timed on. batches_by_torch: those whose answers were not finite by the engine.
+    than those that the engine was timed on. kept: where the converted network lies. dtype: in which values are kept.
+    batches_by_torch: those whose answers were not finite by the engine.
     """
 
     backbone: Backbone
@@ -50,6 +53,8 @@ class Extractor:
     engine: Engine
     folder: Path
     parts: tuple[str, ...]
+    kept: Path = Path()
+    dtype: str = "float32"
     part_bytes: dict[str, int] = field(default_factory=dict)
     speedup: float = 1.0
     hits: int = 0
@@ -95,11 +100,28 @@ def open_extractor(
     kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
     chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine, kept)
     parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
-    extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts)
+    extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts, kept)
     extractor.speedup = speedup
     sizes = {n: out.nbytes // len(items) for n, out in zip(prefix.output_names, chosen.run(batch))}
     extractor.part_bytes = {part: sum(sizes[n] for n in extractor.names(part)) for part in parts}
     return extractor
+
+
+def reduced_extractor(exact: Extractor, sample: Sequence[Example]) -> Extractor | str:
+    """The same prefix in 16-bit arithmetic, whose values are kept in float16; or why there is none.
+
+    sample: as for open_extractor.
+    """
+    items, _ = _typical(exact.backbone, sample)
+    batch, prefix = exact.backbone.collate(items), exact.prefix
+    engine = reduced_engine(exact.engine, prefix.module, batch, prefix.input_names, exact.kept)
+    if isinstance(engine, str):
+        return engine
+    largest = max(float(np.abs(out).max()) for out in engine.run(batch))
+    if not largest * HEADROOM < np.finfo(np.float16).max:
+        return f"values reach {largest:.0f}, too large to keep in float16"
+    sizes = {part: size // 2 for part, size in exact.part_bytes.items()}
+    return replace(exact, engine=engine, dtype="float16", part_bytes=sizes, hits=0, misses=0, seconds=0.0, stores={})
 
 
 def _typical(backbone: Backbone, sample: Sequence[Example]) -> tuple[list[Item], float]:
@@ -193,7 +215,7 @@ def _store(extractor: Extractor, view: str, part: str, say: Callable[[str], None
         named = "|".join((backbone.key, part, ",".join(extractor.names(part)), engine.key, view))
         key = hashlib.sha256(named.encode()).hexdigest()[:32]
         about = {"model": backbone.source.id, "cut": part, "engine": engine.key, "view": view}
-        extractor.stores[view, part] = FeatureStore(extractor.folder / key, say, about)
+        extractor.stores[view, part] = FeatureStore(extractor.folder / key, say, about, extractor.dtype)
     return extractor.stores[view, part]
 
 
@@ -280,7 +302,10 @@ def _is_finite(record: Record) -> bool:
 
 def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record]]) -> None:
     for place, records in pending.items():
-        extractor.stores[place].write(records)
+        try:
+            extractor.stores[place].write(records)
+        except OverflowError as error:
+            raise ModelError(f"{error} --engine torch does, where there is no GPU.") from error
     pending.clear()
 
 

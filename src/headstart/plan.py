@@ -23,14 +23,15 @@ class RungPlan:
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    select_rows: rows that score each candidate. dev_rows: development rows that are used. views: cached variants of an
-    input. rungs: the depths that are tried, in order. control_labels: labels of the random-weight control;
-    control_rows: test rows that the control is scored on. decoding: how answers are decoded (beams), 0 where there is
-    nothing to choose.
+    precision: that the frozen part runs in, "f32" or "16-bit". select_rows: rows that score each candidate. dev_rows:
+    development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
+    control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
+    decoding: how answers are decoded (beams), 0 where there is nothing to choose.
     """
 
     model: str | None = None
     engine: str | None = None
+    precision: str | None = None
     select_rows: int = 600
     dev_rows: int | None = None
     views: tuple[str, ...] | None = None
@@ -87,7 +88,7 @@ def _check_field(file: Path, name: str, value: object) -> None:
         wanted = 'a list of {"name": a depth, "folds": a number from 1, "epochs": a number from 1}'
     elif name == "views":
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
-    elif name in ("model", "engine"):
+    elif name in ("model", "engine", "precision"):
         fits, wanted = isinstance(value, str), "a name"
     else:
         fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "a whole number from 0"

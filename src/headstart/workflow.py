@@ -28,6 +28,7 @@ from headstart.stages.context import Context
 from headstart.stages.evaluate import evaluate
 from headstart.stages.find import find
 from headstart.stages.finetune import finetune
+from headstart.stages.precision import settle_precision
 from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
 from headstart.stages.select import select
@@ -74,6 +75,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
     clock, run = context.clock, context.run
     with clock.stage("select"):
         selected = select(context)
+        settle_precision(context, selected)
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)

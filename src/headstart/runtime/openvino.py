@@ -81,15 +81,20 @@ class Streams:
         ]
 
 
-def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1) -> Streams:
-    """Compile in float32. One stream gives every request all cores; several share them.
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16."""
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def compile_openvino(network: Any, input_names: Sequence[str], streams: int = 1, precision: str = "f32") -> Streams:
+    """Compile to compute in this precision. One stream gives every request all cores; several share them.
 
     Raises RuntimeError where the network cannot be compiled.
     """
     hint = (
         {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
     )
-    config = {**hint, "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": os.cpu_count()}
+    config = {**hint, "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": os.cpu_count()}
     return Streams(_openvino().compile_model(network, "CPU", config), input_names, streams)
 
 

@@ -26,13 +26,19 @@ def describe_device() -> str:
     return str(torch.cuda.get_device_name()) if device_name() == "cuda" else f"CPU, {os.cpu_count()} cores"
 
 
+def half_precision() -> str | None:
+    """The 16-bit arithmetic that a GPU gains from; None where there is no GPU."""
+    if device_name() != "cuda":
+        return None
+    return "bf16" if torch.cuda.is_bf16_supported() else "f16"
+
+
 def settings(sample: Batch) -> dict[str, str]:
     """Ways to run that are worth timing, the reference first -> the precision that each computes in."""
     found = {REFERENCE: "f32"}
     if any(value.ndim == 4 for value in sample.values()):
         found["channels_last"] = "f32"
-    if device_name() == "cuda":
-        half = "bf16" if torch.cuda.is_bf16_supported() else "f16"
+    if half := half_precision():
         found |= {f"{layout} autocast": half for layout in tuple(found)}
     return found
 

@@ -26,7 +26,7 @@ def control_size(context: Context, selected: Selected, output_s: float, n_test: 
 
     output_s: seconds from a row's cached state to its answer. n_test: test rows there are.
     """
-    task, plan, rate = context.task, context.plan, selected.extractor.rate
+    task, plan, rate = context.task, context.plan, selected.exact_rate
     per_label, per_test = task.control_passes
     seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
     row_s = per_test / rate + output_s

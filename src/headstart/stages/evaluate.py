@@ -15,6 +15,7 @@ from headstart.artifact import (
     save_model,
 )
 from headstart.errors import HeadstartError, RunError
+from headstart.features import extract, features_of
 from headstart.heads.head import DecodingLimits
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows
@@ -128,10 +129,16 @@ def _check_golden(
 ) -> str:
     """Compare the saved model's answers with the tuned module's on a few development rows."""
     head, problem = context.task.head, selected.problem
+    features = problem.features
+    if selected.exact is not None:  # the saved model runs in float32
+        examples, views = context.dataset.examples, problem.backbone.views[:1]
+        extract(selected.exact, [examples[r] for r in golden], views, Silent())
+        problem.features = features_of(selected.exact, examples, views)
     if tuned.module is not None:
         outputs = head.outputs(problem, tuned.module, golden, Silent())
     else:
         outputs = head.base_outputs(problem, tuned.base, golden, Silent())
+    problem.features = features
     ours = own_predictions(problem, context.task, outputs, golden, temperature)
     found = head.differences(stock, ours)
     context.run.log("golden", rows=len(golden), largest_difference=found.largest)

@@ -21,7 +21,7 @@ from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
 from headstart.stages.context import Context, offered_depths
 from headstart.stock_process import StockProcess
-from headstart.types import Candidate, ModelSource
+from headstart.types import Candidate, Example, ModelSource
 
 MAX_STATE_BYTES = 16 << 30
 TUNING_SHARE = 0.7  # of the budget: a depth whose tuning must cost more is not prepared for
@@ -34,12 +34,22 @@ MIN_SCORING_ROWS = 100
 
 @dataclass
 class Selected:
-    """The chosen backbone with its extractor, why it was chosen, and everything considered."""
+    """The chosen backbone with its extractor, why it was chosen, and everything considered.
+
+    exact: the extractor in float32, where that of the run is not. precision_check: what was measured before it was not.
+    """
 
     extractor: Extractor
     problem: Problem
     candidates: list[Candidate]
     why: str
+    exact: Extractor | None = None
+    precision_check: str = ""
+
+    @property
+    def exact_rate(self) -> float:
+        """Examples per second in float32."""
+        return (self.exact or self.extractor).rate
 
 
 def select(context: Context) -> Selected:
@@ -151,8 +161,7 @@ def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     context.reporter.say(f"Loading {source.id}")
     backbone = load_backbone(source, context.task.target_kind)
-    dev = context.split.dev
-    sample = [context.dataset.examples[r] for r in dev[:: max(1, len(dev) // LENGTH_EXAMPLES)]]
+    sample = engine_sample(context)
     engine = context.plan.engine or context.settings.engine
     cuts = tuple(d.cut for d in offered_depths(context, backbone) if d.cut is not None)
     if not cuts and not backbone.features:
@@ -177,6 +186,12 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
         context.settings.seed,
     )
     return extractor, problem
+
+
+def engine_sample(context: Context) -> list[Example]:
+    """Development rows drawn evenly, on which engines are timed."""
+    dev = context.split.dev
+    return [context.dataset.examples[r] for r in dev[:: max(1, len(dev) // LENGTH_EXAMPLES)]]
 
 
 def _keep_affordable_states(context: Context, extractor: Extractor) -> None:

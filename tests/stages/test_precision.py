@@ -1,0 +1,108 @@
+"""16-bit features are used where held-out scores do not move, and never where they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headstart
+import tiny
+from headstart.features import Extractor
+from headstart.stages import precision
+from headstart.stages.precision import _Check
+from headstart.types import Interval
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def coarser(change: Change) -> Callable[..., Extractor]:
+    """An extractor whose answers are changed that way, and kept in float16."""
+
+    def reduced(exact: Extractor, sample: Any) -> Extractor:
+        def run(batch: Any) -> list[np.ndarray]:
+            return [change(out) for out in exact.engine.run(batch)]
+
+        engine = replace(exact.engine, run=run, lanes=(run,), precision="bf16")
+        return replace(exact, engine=engine, dtype="float16", hits=0, misses=0, seconds=0.0, stores={})
+
+    return reduced
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """To the 11 bits that float16 keeps."""
+    return values.astype(np.float16).astype(np.float32)
+
+
+def noisy(values: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(len(values)).normal(size=values.shape)
+    return (values + 3 * values.std() * noise).astype(np.float32)
+
+
+@pytest.fixture
+def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(precision, "WORTH_S", 0.0)
+    data, model = tiny.image_data(tmp_path / "data", 40), tiny.image_model(tmp_path / "model")
+
+    def run(name: str, change: Change, **settings: Any) -> dict[str, Any]:
+        monkeypatch.setattr(precision, "reduced_extractor", coarser(change))
+        given = {"model": str(model), "budget": "200s", "depth": "head", "offline": True, "engine": "torch"}
+        headstart.fit(data, out=str(tmp_path / name), **{**given, **settings})
+        result: dict[str, Any] = json.loads((tmp_path / name / "result.json").read_text())
+        return result
+
+    return run
+
+
+def planned(tmp_path: Path, name: str) -> str:
+    return str(json.loads((tmp_path / name / "plan.json").read_text())["precision"])
+
+
+def test_rounding_is_used_and_the_saved_model_still_agrees_in_float32(
+    tmp_path: Path, fit: Callable[..., dict[str, Any]]
+) -> None:
+    result = fit("first", rounded)
+    assert (result["engine"]["precision"], planned(tmp_path, "first")) == ("bf16", "16-bit")
+    assert "held-out score" in result["engine"]["precision_check"]
+    assert headstart.load(tmp_path / "first").predict(tmp_path / "data" / "left" / "001.png")[0] in ("left", "right")
+    # the check is kept, so that the same fit again computes nothing
+    again = fit("again", rounded)
+    assert again["cache"]["misses"] == 0
+    assert again["metrics"] == result["metrics"]
+    replayed = fit("replayed", rounded, plan=str(tmp_path / "first" / "plan.json"))
+    assert replayed["metrics"] == result["metrics"]
+
+
+def test_what_moves_the_score_is_not_used(tmp_path: Path, fit: Callable[..., dict[str, Any]]) -> None:
+    result = fit("run", noisy)
+    assert (result["engine"]["precision"], planned(tmp_path, "run")) == ("f32", "f32")
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    told = next(line for line in log if line["event"] == "precision")
+    assert told["chosen"] == "f32"
+    assert told["kept"]["high"] > 0.01 * told["score"]
+
+
+def test_a_tuned_network_learns_from_16_bit_states(fit: Callable[..., dict[str, Any]]) -> None:
+    result = fit("run", rounded, depth="block")
+    assert (result["engine"]["precision"], result["depth"]["chosen"]) == ("bf16", "block")
+
+
+def test_where_little_is_left_to_extract_nothing_is_checked(
+    tmp_path: Path, fit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "WORTH_S", 1e6)
+    assert fit("run", rounded)["engine"]["precision"] == "f32"
+
+
+def test_both_intervals_must_lie_within_what_is_tolerated() -> None:
+    near, far = Interval(0.0, -0.003, 0.003, 9), Interval(0.002, -0.001, 0.005, 9)
+    assert _Check(9, 0.4, near, near).is_harmless  # 1% of 0.4 is 0.004
+    assert not _Check(9, 0.4, near, far).is_harmless
+    assert not _Check(9, 0.4, far, near).is_harmless
+    assert not _Check(9, 0.4, replace(near, low=-0.1), near).is_harmless  # better by chance is no agreement either
