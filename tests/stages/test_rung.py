@@ -13,6 +13,7 @@ from headstart.budget import Clock
 from headstart.plan import Plan, RungPlan
 from headstart.settings import Settings
 from headstart.stages import rung as rung_stage
+from headstart.stages import tuning_plan
 from headstart.stages.context import Rung
 from headstart.stages.rung import DECIDING_LEVEL, Attempt, attempt_rung
 from headstart.stages.tuning_plan import Forecast, affordable_final
@@ -180,3 +181,35 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
     assert affordable_final(context, 3, pass_s=10.0) == 3
     assert affordable_final(context, 6, pass_s=10.0) == 3  # 1.05 * 10 s each
     assert affordable_final(context, 6, pass_s=50.0) == 0
+
+
+def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96) -> RungPlan | str:
+    """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8."""
+    recipe = SimpleNamespace(batch_size=32, min_epochs=3, max_epochs=8)
+    context: Any = SimpleNamespace(
+        settings=Settings("data", depth=depth),
+        plan=Plan(),
+        task=SimpleNamespace(decision_folds=None),
+        clock=Clock(seconds),
+        run=SimpleNamespace(log=lambda *a, **k: None),
+        split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout"),
+        reserve_seconds=0.0,
+    )
+    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))
+    replaced: Any = SimpleNamespace(seconds_per_output=0.0)
+    monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
+    module: Any = None
+    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, 0.0)
+
+
+def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 3 s a pass; an epoch of a fold takes 1.15 * 1.1 * 2 = 2.53 s, the last training of 8 / 2 epochs 13.8 s
+    assert plan_of(monkeypatch, 80) == RungPlan("block", 3, 8)  # 3 * 8 * 2.53 + 13.8 = 74.5
+    assert plan_of(monkeypatch, 70) == RungPlan("block", 1, 8)  # 8 * 2.53 + 13.8 = 34
+    assert plan_of(monkeypatch, 20) == RungPlan("block", 1, 5)  # 5 * 2.53 + 2 * 3.45 = 19.6
+    assert plan_of(monkeypatch, 80, compared=32) == RungPlan("block", 1, 8)  # the rung before has one fold
+
+
+def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "does not fit" in str(plan_of(monkeypatch, 10))  # 2 * 2.53 + 3.45 = 8.5; three take 14.5
+    assert plan_of(monkeypatch, 10, depth="block") == RungPlan("block", 1, 2)

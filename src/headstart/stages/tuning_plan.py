@@ -67,15 +67,17 @@ def plan_rung(
     left = context.clock.left() - context.reserve_seconds
     step_s = _seconds_per_step(context, selected, module, depth)
     recipe = selected.problem.backbone.recipe(depth)
+    fitting: list[tuple[int, int, Forecast]] = []
     for folds in _fold_counts(context, compared_rows):
         forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
-        fewest = min(recipe.min_epochs if folds > 1 else 1, recipe.max_epochs)
-        fitting = (n for n in range(recipe.max_epochs, 0, -1) if forecast.seconds(n) <= left)
-        epochs = next(fitting, 0)
-        if epochs >= fewest:
-            context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
-                            epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
-            return RungPlan(depth.name, folds, epochs)
+        epochs = next((n for n in range(recipe.max_epochs, 0, -1) if forecast.seconds(n) <= left), 0)
+        fitting.append((folds, epochs, forecast))
+    # a whole schedule on fewer folds tells more than a cut one on more
+    folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
+    if epochs >= (recipe.min_epochs if context.settings.depth == "auto" else 1):
+        context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
+                        epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
+        return RungPlan(depth.name, folds, epochs)
     context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0)
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
 
@@ -95,7 +97,7 @@ def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> 
     recipe = selected.problem.backbone.recipe(depth)
     per_row = pace.step_s / selected.problem.backbone.recipe(pace.depth).batch_size
     per_row *= depth.compute_share / max(pace.depth.compute_share, 1e-3)
-    fewest = (1 - 1 / context.split.n_folds) + FINAL_SHARE
+    fewest = recipe.min_epochs * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
     left = context.clock.left() - context.reserve_seconds
     if 0.5 * per_row * fewest * len(context.split.dev) <= left:
         return ""
