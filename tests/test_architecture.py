@@ -24,7 +24,8 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("tasks", "artifact"), 3),
     **dict.fromkeys(("stages",), 4),
     **dict.fromkeys(
-        ("describe_run", "report", "report_plots", "model_card", "thumbnails", "result", "predictor",
+        ("describe_run", "report", "report_plots", "report_label_curve", "model_card", "thumbnails", "result",
+         "predictor",
          "comparison", "compare_page", "describe_refinement", "advice"), 5),
     **dict.fromkeys(("workflow", "refinement", "api"), 6),
     **dict.fromkeys(("__init__", "__main__", "cli"), 7),
@@ -44,6 +45,8 @@ SIBLINGS = {
     ("training", "backbones"),
     ("artifact", "tasks"),
     ("report", "report_plots"),
+    ("report", "report_label_curve"),
+    ("report_label_curve", "report_plots"),
     ("result", "predictor"),
     ("compare_page", "comparison"),
     ("compare_page", "report"),

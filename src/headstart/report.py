@@ -15,6 +15,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from headstart import report_plots as plots
+from headstart.report_label_curve import label_plot
 
 Key = tuple[str | int, ...]
 Thumbnails = Callable[[str], bytes | None]
@@ -210,6 +211,7 @@ def _view(result: dict[str, Any], thumbnails: Thumbnails | None) -> dict[str, An
         "t": writer.t,
         "metric": metric,
         "plots": plots,
+        "label_plot": label_plot(result.get("label_curve")),
         "is_number": plots.is_number,
         "clip": clip,
         "tick": lambda value, style: f"{100 * value:g}%" if style == "percent" else _minus(f"{value:g}"),

@@ -28,6 +28,7 @@ from headstart.stages.context import Context
 from headstart.stages.evaluate import evaluate
 from headstart.stages.find import find
 from headstart.stages.finetune import finetune
+from headstart.stages.label_curve import label_curve
 from headstart.stages.precision import settle_precision
 from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
@@ -89,9 +90,12 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
         uncertainty = calibrate_uncertainty(context, selected, tuned, evaluated)
     with clock.stage("find"):
         findings = find(context, selected, replaced, evaluated)
+    with clock.stage("prove"):
+        curve = label_curve(context, selected, replaced)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
     result = describe_run(context, selected, tuned, evaluated, findings, published) | uncertainty
+    result["label_curve"] = curve
     if earlier is not None:
         result |= describe_refinement(result, run.path, earlier)
     result["next_steps"] = next_steps(result, str(run.path))

@@ -40,6 +40,7 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     if "comparison" in result:
         lines.append(f"Before     {result['refined_from']['run']}: {result['comparison']['sentence']}")
     lines += _evidence_lines(result, metric)
+    lines += _label_lines(result)
     lines += _undecided_lines(result)
     lines += _found_lines(result, run)
     lines += [f"Warning    {warning}" for warning in result["warnings"][:SHOWN_WARNINGS]]
@@ -74,6 +75,16 @@ def _evidence_lines(result: dict[str, Any], metric: str) -> list[str]:
     if result["evidence"]["sentence"]:
         lines.append(f"Verdict    {result['evidence']['sentence']}")
     return lines
+
+
+def _label_lines(result: dict[str, Any]) -> list[str]:
+    """What more labels would bring, where that was measured."""
+    more = (result.get("label_curve") or {}).get("extrapolation")
+    if not more:
+        return []
+    now = result["label_curve"]["labels"]
+    gain = _gain({**more, "value": more["gain"]})
+    return [f"Labels     {more['labels']:,} more than the {now:,} there are would bring {gain}"]
 
 
 def _undecided_lines(result: dict[str, Any]) -> list[str]:

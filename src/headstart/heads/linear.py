@@ -24,7 +24,8 @@ from headstart.heads.search import (
 )
 from headstart.metrics.calibration import fold_temperature
 
-__all__ = ["LinearFit", "LinearHead", "fit_linear_head", "fold_temperature", "refit_linear_head"]
+__all__ = ["LinearFit", "LinearHead", "fit_linear_head", "fold_temperature", "refit_linear_head",
+           "refit_with_own_penalty"]  # fmt: skip
 
 SHORTLIST = 1.03
 """The logistic path runs on feature sets whose ridge score is within this factor of the best (two at most)."""
@@ -169,6 +170,24 @@ def refit_linear_head(
     option = Option(head.feature, head.normalisation, head.kind, head.has_bias)
     weight, bias = refit(option, head.penalty, head.temperature, features, labels, n_classes)
     return _with(head, weight, bias)
+
+
+def refit_with_own_penalty(
+    head: LinearHead,
+    features: Mapping[str, npt.NDArray[np.floating]],
+    labels: npt.NDArray[np.integer],
+    n_classes: int,
+    groups: npt.NDArray[np.integer],
+) -> LinearHead:
+    """Ridge on the same feature set and normalisation, fitted to other rows with the penalty that suits these.
+
+    groups: (N,); a group is left out as a whole where penalties are compared.
+    """
+    option = Option(head.feature, head.normalisation, "ridge", head.has_bias)
+    codes = np.unique(groups, return_inverse=True)[1]
+    trial = try_ridge(option, features, labels, n_classes, codes)
+    weight, bias = refit(option, trial.penalty, trial.temperature, features, labels, n_classes)
+    return replace(_with(head, weight, bias), kind="ridge", penalty=trial.penalty, temperature=trial.temperature)
 
 
 def _options(

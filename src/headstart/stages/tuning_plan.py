@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
 from headstart.plan import RungPlan
-from headstart.stages.context import Context
+from headstart.stages.context import CURVE_SHARE, Context
 from headstart.stages.control_plan import control_size
 from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
@@ -143,7 +143,8 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
     stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
     control = control_size(context, selected, replaced.seconds_per_output, test)
-    return 15.0 + stock + (control.seconds if control else 0.0) + replaced.rung.seconds * 0.2
+    curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
+    return 15.0 + stock + (control.seconds if control else 0.0) + curve + replaced.rung.seconds * 0.2
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:

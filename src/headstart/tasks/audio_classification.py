@@ -11,6 +11,7 @@ import numpy as np
 from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
 from headstart.tasks.class_uncertainty import class_uncertainty
+from headstart.tasks.label_curve import class_label_curve
 from headstart.tasks.log_mel import log_mel_statistics
 from headstart.tasks.naive_classes import logistic_predictions
 from headstart.tasks.random_weights import random_weight_control
@@ -46,4 +47,5 @@ TASK = Task(
     control_test_rows=500,
     choose_decoding=None,
     uncertainty=class_uncertainty,
+    label_curve=class_label_curve,
 )

@@ -13,6 +13,7 @@ from headstart.data import image
 from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
 from headstart.tasks.class_uncertainty import class_uncertainty
+from headstart.tasks.label_curve import class_label_curve
 from headstart.tasks.naive_classes import logistic_predictions
 from headstart.tasks.random_weights import random_weight_control
 from headstart.tasks.task import Task
@@ -56,4 +57,5 @@ TASK = Task(
     control_test_rows=500,
     choose_decoding=None,
     uncertainty=class_uncertainty,
+    label_curve=class_label_curve,
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headstart.features import Extractor
 from headstart.heads.head import Decoding, DecodingLimits, Head, Outputs, Tunable
 from headstart.metrics.conformal import CalibrationScores
+from headstart.metrics.learning_curve import MeasuredErrors
 from headstart.metrics.ood import OodDetector
 from headstart.problem import Problem, Rows
 from headstart.types import Example, Interval, Prediction, Reporter
@@ -97,6 +98,7 @@ NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], i
 ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
 DecodingFunction = Callable[[Problem, Tunable | None, Outputs, Rows, DecodingLimits, int | None, Reporter], Decoding]
 UncertaintyFunction = Callable[[Problem, Shipped, np.random.Generator], Uncertainty]
+LabelCurveFunction = Callable[[Problem, Any, Rows, float], MeasuredErrors | str]
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Task:
     naive: a baseline without any pretrained model, or None. control: what pretraining is measured against;
     control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many of
     these, and fewer where the budget is short. choose_decoding: settles how answers are decoded, None where they are
-    not. uncertainty: what the saved model can say of its own doubt, or None.
+    not. uncertainty: what the saved model can say of its own doubt, or None. label_curve: errors of the untuned head by
+    number of labels, or None.
     """
 
     name: str
@@ -132,6 +135,7 @@ class Task:
     control_test_rows: int
     choose_decoding: DecodingFunction | None
     uncertainty: UncertaintyFunction | None
+    label_curve: LabelCurveFunction | None = None
 
     @property
     def control_is_untuned(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
 from headstart.tasks.class_uncertainty import class_uncertainty
+from headstart.tasks.label_curve import class_label_curve
 from headstart.tasks.naive_classes import logistic_predictions
 from headstart.tasks.random_weights import random_weight_control
 from headstart.tasks.task import Task
@@ -47,4 +48,5 @@ TASK = Task(
     control_test_rows=500,
     choose_decoding=None,
     uncertainty=class_uncertainty,
+    label_curve=class_label_curve,
 )
