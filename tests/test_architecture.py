@@ -27,7 +27,7 @@ LAYERS: dict[str, int] = {
         ("describe_run", "report", "report_plots", "report_label_curve", "model_card", "thumbnails", "result",
          "predictor",
          "comparison", "compare_page", "describe_refinement", "advice"), 5),
-    **dict.fromkeys(("workflow", "refinement", "api"), 6),
+    **dict.fromkeys(("workflow", "refinement", "proof", "api"), 6),
     **dict.fromkeys(("__init__", "__main__", "cli"), 7),
 }  # fmt: skip
 STOCK = "stock"  # beside the layers: every unit may import it, it imports none
@@ -55,6 +55,7 @@ SIBLINGS = {
     ("refinement", "workflow"),
     ("api", "refinement"),
     ("api", "workflow"),
+    ("api", "proof"),
     ("__main__", "cli"),
 }
 

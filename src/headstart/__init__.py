@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headstart.api import evaluate as evaluate
     from headstart.api import fit as fit
+    from headstart.api import prove as prove
     from headstart.api import refine as refine
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.predictor import Predictor as Predictor
@@ -20,12 +21,13 @@ _EXPORTS = {
     "fit": "headstart.api",
     "evaluate": "headstart.api",
     "refine": "headstart.api",
+    "prove": "headstart.api",
     "load": "headstart.predictor",
     "Predictor": "headstart.predictor",
     "Result": "headstart.result",
     "HeadstartError": "headstart.errors",
 }
-__all__ = ["HeadstartError", "Predictor", "Result", "evaluate", "fit", "load", "refine"]
+__all__ = ["HeadstartError", "Predictor", "Result", "evaluate", "fit", "load", "prove", "refine"]
 
 
 def __getattr__(name: str) -> Any:

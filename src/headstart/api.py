@@ -61,6 +61,23 @@ def refine(
     return run_refine(Path(run), settings, reporter or Silent(), Clock(settings.budget_seconds))
 
 
+def prove(
+    run: str | Path, *, budget: str | float = "2h", data: str | Path | None = None, reporter: Reporter | None = None
+) -> dict[str, Any]:
+    """Train a finished run's network from random weights as long as it helps, and compare on the rows that it was
+    scored on.
+
+    budget: "20m", "2h" or seconds. data: where the run's data lie now. Returns what is added to the run's result.json
+    as `proof`: scratch and transfer (metrics), gain (paired, 95% interval), converged, rounds, points, multiplier,
+    sentence.
+    Raises HeadstartError for whatever the caller can mend.
+    """
+    from headstart.proof import run_prove
+
+    given = None if data is None else str(data)
+    return run_prove(Path(run), reporter or Silent(), Clock(parse_budget(budget)), given)
+
+
 def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None) -> dict[str, Any]:
     """Score a finished run on other labelled data, and add evaluations/<name>.json to the run.
 

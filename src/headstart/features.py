@@ -139,13 +139,21 @@ def _typical(backbone: Backbone, sample: Sequence[Example]) -> tuple[list[Item],
 
 
 class Features:
-    """Cached outputs of a prefix; rows are positions in the list of examples given."""
+    """Cached outputs of a prefix; rows are positions in the list of examples given.
 
-    def __init__(self, examples: Sequence[Example], extractor: Extractor, views: Sequence[str]) -> None:
+    Without an extractor nothing is cached: a network that trains on the inputs themselves only needs the views' names.
+    """
+
+    def __init__(self, examples: Sequence[Example], extractor: Extractor | None, views: Sequence[str]) -> None:
         self.digests = [e.digest for e in examples]
         self.views = tuple(views)
-        self.cuts = tuple(part for part in extractor.parts if part != POOLED)
-        self._extractor = extractor
+        self.cuts = tuple(part for part in extractor.parts if part != POOLED) if extractor else ()
+        self._opened = extractor
+
+    @property
+    def _extractor(self) -> Extractor:
+        assert self._opened is not None, "nothing is cached for a network that trains on its inputs"
+        return self._opened
 
     def _store(self, part: str, view: str | None) -> FeatureStore:
         return _store(self._extractor, view or self.views[0], part, _nobody)
@@ -165,6 +173,8 @@ class Features:
 
     def lengths(self, rows: Rows) -> NDArray[np.int64]:
         """Length of each row where states are ragged (tokens), else 1."""
+        if not self.cuts:
+            return np.ones(len(rows), dtype=np.int64)
         ragged = self._extractor.prefix.ragged
         for cut in self.cuts:
             for name in self._extractor.names(cut):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import DataError
-from headstart.metrics.learning_curve import MeasuredErrors, fit_power_law, gain_of_more, labels_needed
+from headstart.metrics.learning_curve import MeasuredErrors, fit_power_law, gain_of_more
 
 SIZES = np.array([16, 40, 100, 250, 600, 1300])
 
@@ -69,8 +69,6 @@ def test_nothing_is_promised_beyond_four_times_the_largest_size() -> None:
     draws = measured.draws(np.random.default_rng(3), 20)
     with pytest.raises(DataError, match="more than 4 times the 1300"):
         gain_of_more(measured, draws, 1300, 4000)
-    assert np.isinf(labels_needed(SIZES, law(SIZES), float(law(6000)))[0])
-    assert labels_needed(SIZES, law(SIZES), float(law(4000)))[0] == pytest.approx(4000)
 
 
 def test_too_few_sizes_are_refused() -> None:

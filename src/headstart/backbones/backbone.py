@@ -33,6 +33,10 @@ class Depth:
     compute_share: float
 
 
+SCRATCH = Depth("scratch", "whole network from random weights", None, 1.0)
+"""No rung of the ladder: what transfer is measured against."""
+
+
 @dataclass(frozen=True)
 class Prefix:
     """A frozen network for one pass over the data.
@@ -69,6 +73,7 @@ class Recipe:
     layer_decay: each unit further from the head learns at this share of the next one's rate.
     pull_to_start: L2-SP as decoupled decay: share of the way back to the start that weights behind the cut are drawn
     at each step, times the schedule's rate. label_smoothing: share of each target spread over all classes.
+    averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     """
 
     learning_rate: float
@@ -81,6 +86,7 @@ class Recipe:
     layer_decay: float = 1.0
     pull_to_start: float = 0.0
     label_smoothing: float = 0.0
+    averaged_share: float = 0.1
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""
@@ -149,6 +155,11 @@ class Backbone(Protocol):
 
     def suffix(self, cut: str | None) -> nn.Module:
         """A trainable copy of the network behind the cut; None gives all of it."""
+
+    def live(self) -> nn.Module:
+        """All of the network as its library made it, for training from random weights: batch norm and dropout are at
+        work. Takes and gives what suffix(None) does.
+        """
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """Pad and stack cached states of this cut (encoded inputs for None) into the suffix's inputs."""

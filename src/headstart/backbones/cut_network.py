@@ -5,6 +5,7 @@ What every backbone of a cut network has in common; each holds one of these.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -72,6 +73,10 @@ class CutNetwork:
         """A trainable copy of what lies behind the cut; None gives all of it."""
         return self._graph.suffix(self._cuts[cut] if cut else None)
 
+    def live(self) -> nn.Module:
+        """A trainable copy of the network as it is, called like suffix(None)."""
+        return _Positional(copy.deepcopy(self.adapter.module), tuple(self.adapter.inputs))
+
     def batch_state(self, cut: str, records: Sequence[Record]) -> tuple[tuple[torch.Tensor, ...], list[int]]:
         """Cached states of this cut, padded to the longest and stacked, and each example's own length along them."""
         tensors = self._cuts[cut].state
@@ -80,6 +85,19 @@ class CutNetwork:
         if ragged is None:
             return states, [1] * len(records)
         return states, [record[state_name(ragged)].shape[ragged.ragged[0]] for record in records]
+
+
+class _Positional(nn.Module):
+    """Positional tensors for a module that takes keywords."""
+
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network = network
+        self.names = tuple(names)
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        named: dict[str, torch.Tensor] = self.network(**dict(zip(self.names, inputs)))
+        return named
 
 
 def mask_of(lengths: Sequence[int], width: int | None = None) -> torch.Tensor:

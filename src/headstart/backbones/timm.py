@@ -45,6 +45,9 @@ RECIPES = {
     # in fewer epochs it never paid on a few thousand images (docs/log.md)
     "all": replace(_RECIPE, learning_rate=2e-4, layer_decay=0.8, max_epochs=20, min_epochs=10),
     "lora": replace(_RECIPE, learning_rate=5e-4, max_epochs=20),
+    "scratch": replace(
+        _RECIPE, learning_rate=1e-3, head_learning_rate=1e-3, weight_decay=0.05, max_epochs=160, averaged_share=0.0
+    ),
 }
 MIN_SUFFIX_SHARE = 0.05
 
@@ -101,6 +104,10 @@ class TimmBackbone:
 
     def suffix(self, cut: str | None) -> nn.Module:
         return self._network.suffix(cut)
+
+    def live(self) -> nn.Module:
+        network: nn.Module = self._network.live().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """Inputs and states alike are stacked; images in channels_last."""

@@ -34,6 +34,9 @@ RECIPES = {
     "third": Recipe(learning_rate=5e-5, head_learning_rate=3e-4, batch_size=16, max_epochs=8),
     "all": Recipe(learning_rate=2e-5, head_learning_rate=2e-4, batch_size=8, max_epochs=10),
     "lora": Recipe(learning_rate=2e-4, head_learning_rate=2e-4, batch_size=8, max_epochs=10),
+    "scratch": Recipe(
+        learning_rate=3e-4, head_learning_rate=1e-3, batch_size=16, max_epochs=80, weight_decay=0.05, averaged_share=0.0
+    ),
 }
 LENGTH_STEP = 1600  # samples that batches are padded to a multiple of
 BATCH_SECONDS = 40
@@ -112,6 +115,9 @@ class AudioBackbone:
 
     def suffix(self, cut: str | None) -> nn.Module:
         return self._network.suffix(cut)
+
+    def live(self) -> nn.Module:
+        return self._network.live()
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """Frame states padded to the longest, then a mask of as many samples; encoded inputs for None."""

@@ -31,6 +31,9 @@ RECIPES = {
     "block": Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4, min_epochs=1),
     "all": Recipe(learning_rate=1e-5, head_learning_rate=1e-5, batch_size=8, max_epochs=6, min_epochs=1),
     "lora": Recipe(learning_rate=1e-4, head_learning_rate=1e-4, batch_size=8, max_epochs=6, min_epochs=1),
+    "scratch": Recipe(
+        learning_rate=5e-4, head_learning_rate=5e-4, batch_size=16, max_epochs=80, weight_decay=0.05, averaged_share=0.0
+    ),
 }
 
 
@@ -131,6 +134,9 @@ class WhisperBackbone:
 
     def suffix(self, cut: str | None) -> nn.Module:
         return _Tail(self.model, with_encoder=cut is None)
+
+    def live(self) -> nn.Module:
+        return self.suffix(None)
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         name = "state" if cut else "input_features"

@@ -36,6 +36,9 @@ RECIPES = {
     "third": Recipe(learning_rate=1e-4, head_learning_rate=5e-4, batch_size=32, max_epochs=8),
     "all": Recipe(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
     "lora": Recipe(learning_rate=3e-4, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
+    "scratch": Recipe(
+        learning_rate=3e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=80, weight_decay=0.05, averaged_share=0.0
+    ),
 }
 MAX_TOKENS = 256
 # what a stock classifier reads -> the features, simplest to ship first
@@ -109,6 +112,9 @@ class TextBackbone:
 
     def suffix(self, cut: str | None) -> nn.Module:
         return self._network.suffix(cut)
+
+    def live(self) -> nn.Module:
+        return self._network.live()
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
         """States padded to the longest, then the mask; token numbers and mask for None."""

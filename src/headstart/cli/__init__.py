@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "predict with a finished run",
     "evaluate": "score a finished run on other labelled data",
     "refine": "continue a finished run with corrected labels, rows left out, or more time",
+    "prove": "train the same network from random weights to the end, and compare",
     "report": "where a run's report is; --open shows it, --compare puts runs side by side",
     "models": "the pretrained models; `models get ID` fetches one",
     "cache": "what cached features take; `cache clear` removes them",

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.backbones.backbone import Depth
+from headstart.backbones.backbone import SCRATCH, Depth
 from headstart.heads.head import (
     BaseFit,
     CandidateScore,
@@ -97,6 +97,17 @@ class ClassHead:
             folds=folds,
         )
 
+    def random_base(self, problem: Problem) -> LinearHead:
+        """Drawn as torch draws a linear layer: uniform within 1 / sqrt(D)."""
+        backbone = problem.backbone
+        feature, network = backbone.features[0], backbone.live().eval()
+        with torch.inference_mode():
+            width = network(*problem.inputs(np.array([0]), None))[feature].shape[-1]
+        drawn = np.random.default_rng(problem.seed).uniform(-1, 1, (problem.n_classes, width)) / width**0.5
+        weight, bias = drawn.astype(np.float32), np.zeros(problem.n_classes, dtype=np.float32)
+        with_bias = feature not in backbone.without_bias
+        return LinearHead(weight, bias, feature, "raw", "random", "random weights", float("nan"), 0.0, 1.0, with_bias)
+
     def describe_base(self, base: LinearHead) -> str:
         kind = {"ridge": "ridge regression in closed form", "logistic": "logistic regression"}[base.kind]
         return f"new head on frozen features ({kind}, {base.weight.shape[1]} {base.feature} features)"
@@ -106,7 +117,8 @@ class ClassHead:
         return base.logits(problem.features.pooled(base.feature, rows))
 
     def build(self, problem: Problem, base: LinearHead, depth: Depth) -> Tunable:
-        return _Classifier(depth.cut, problem.backbone.suffix(depth.cut), base)
+        network = problem.backbone.live() if depth == SCRATCH else problem.backbone.suffix(depth.cut)
+        return _Classifier(depth.cut, network, base)
 
     def step_loss(
         self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0

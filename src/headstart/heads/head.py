@@ -102,6 +102,9 @@ class Head(Protocol):
     def refit_base(self, problem: Problem, rows: Rows, like: Any) -> Any:
         """A head chosen before, its weights fitted anew to these rows."""
 
+    def random_base(self, problem: Problem) -> Any:
+        """A head with random weights, for a network that is trained from random weights too."""
+
     def describe_base(self, base: Any) -> str:
         """A phrase for the summary."""
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.backbones.backbone import Depth
+from headstart.backbones.backbone import SCRATCH, Depth
 from headstart.heads.head import (
     BaseFit,
     CandidateScore,
@@ -81,6 +81,10 @@ class Seq2SeqHead:
     def refit_base(self, problem: Problem, rows: Rows, like: None) -> None:
         del problem, rows, like
 
+    def random_base(self, problem: Problem) -> None:
+        """The decoder is part of the network."""
+        del problem
+
     def describe_base(self, base: None) -> str:
         del base
         return "untouched model"
@@ -96,7 +100,8 @@ class Seq2SeqHead:
 
     def build(self, problem: Problem, base: None, depth: Depth) -> Tunable:
         del base
-        return _Transcriber(depth.cut, problem.backbone.suffix(depth.cut))
+        network = problem.backbone.live() if depth == SCRATCH else problem.backbone.suffix(depth.cut)
+        return _Transcriber(depth.cut, network)
 
     def step_loss(
         self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0

@@ -35,8 +35,8 @@ class PowerLaw:
         """Errors (B,) with this many labels."""
         return np.asarray(self.floor + self.scale * (size + self.shift) ** -self.power)
 
-    def size_for(self, error: float) -> Floats:
-        """Labels (B,) at which this error is reached; infinite where the curve ends above it."""
+    def size_for(self, error: float | Floats) -> Floats:
+        """Labels (B,) at which this error, or each curve's own (B,), is reached; infinite where it ends above."""
         above = error - self.floor
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             sizes = (self.scale / above) ** (1.0 / self.power) - self.shift
@@ -122,10 +122,3 @@ def gain_of_more(measured: MeasuredErrors, draws: Floats, labels: int, more: int
     low, high = np.quantile(gains, [0.025, 0.975])
     value = float((central.error(labels) - central.error(labels + more))[0])
     return Interval(value, float(min(low, value)), float(max(high, value)), measured.rows.shape[1])
-
-
-def labels_needed(sizes: npt.ArrayLike, errors: npt.ArrayLike, target: float) -> Floats:
-    """Labels (B,) at which each curve reaches the target error; infinite beyond four times the largest size."""
-    n = np.asarray(sizes, dtype=np.float64)
-    found = fit_power_law(n, errors).size_for(target)
-    return np.where(found <= FARTHEST * n[-1], found, np.inf)

@@ -60,7 +60,8 @@ class Rung:
     """A depth of tuning that was tried.
 
     outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better;
-    before: what that rung scores on the rows that both were scored on.
+    before: what that rung scores on the rows that both were scored on. reached_s: seconds from the start of the run
+    after which its score was known.
     facts: what was measured on the way (epochs, folds, seconds of a step, share of the way from the rung before, how
     far the weights moved, training and development loss).
     """
@@ -75,6 +76,7 @@ class Rung:
     before: float | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
     chosen: bool = False
+    reached_s: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self, metric: str) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class Rung:
             "seconds": self.seconds,
             "curve": self.curve,
             "chosen": self.chosen,
+            "reached_seconds": self.reached_s,
             **self.facts,
         }
 

@@ -55,6 +55,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
         joined,
         all_rows,
         time.perf_counter() - begin,
+        reached_s=context.clock.spent(),
     )
     context.run.log("rung", name=rung.name, score=rung.score.to_json(), rung_seconds=rung.seconds)
     return Replaced(fitted.base, bases, each, rung)

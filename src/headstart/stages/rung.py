@@ -85,6 +85,7 @@ def attempt_rung(
             break
     attempt = trial.attempt()
     attempt.rung.seconds = time.perf_counter() - begin
+    attempt.rung.reached_s = context.clock.spent()
     facts = attempt.rung.to_json(context.task.head.decision_metric)
     context.run.log("rung", rung_seconds=facts.pop("seconds"), **facts)
     return attempt

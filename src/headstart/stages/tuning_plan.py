@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
 from headstart.plan import RungPlan
-from headstart.stages.context import CURVE_SHARE, Context
+from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
 from headstart.stages.control_plan import control_size
 from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
@@ -144,7 +144,8 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
     control = control_size(context, selected, replaced.seconds_per_output, test)
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
-    return 15.0 + stock + (control.seconds if control else 0.0) + curve + replaced.rung.seconds * 0.2
+    scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds
+    return 15.0 + stock + (control.seconds if control else 0.0) + curve + scratch + replaced.rung.seconds * 0.2
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:

@@ -20,7 +20,6 @@ from headstart.backbones.backbone import Recipe
 from headstart.training.weights import Weights, restore, snapshot
 
 POOLED_BATCHES = 16
-AVERAGED_SHARE = 0.1  # of all steps: how far back the average of the weights reaches
 _NUMBERED = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.)")
 # rows of one step -> that step's loss
 StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.Tensor]
@@ -71,7 +70,8 @@ def train(
 ) -> Trained:
     """Run a schedule of epochs; equal seeds give equal weights.
 
-    The weights that count are an exponential average over the last tenth of all steps (Polyak and Juditsky 1992).
+    The weights that count are an exponential average over the last tenth of all steps (Polyak and Juditsky 1992), or
+    over the share that the recipe names.
     rows: indices to train on, shuffled each epoch. lengths: of each index; batches then hold similar ones.
     """
     torch.manual_seed(seed)
@@ -79,7 +79,7 @@ def train(
     result = Trained(module)
     total = epochs * math.ceil(len(rows) / recipe.batch_size)
     stepper = _Stepper(module, recipe, total)
-    average = _Average(module, AVERAGED_SHARE * total)
+    average = _Average(module, recipe.averaged_share * total)
     best: Weights = {}
     begin = time.perf_counter()
     for epoch in range(1, epochs + 1):

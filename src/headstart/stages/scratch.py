@@ -1,0 +1,102 @@
+"""Scratch beside transfer: how far the same network gets from random weights in a small share of the budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones.backbone import SCRATCH
+from headstart.errors import HeadstartError
+from headstart.stages.context import SCRATCH_SHARE, Context
+from headstart.stages.finetune import Tuned
+from headstart.stages.from_random import Timeline, from_random, headline, scored_rows
+from headstart.stages.select import Selected
+
+REPORT_S = 6.0
+MIN_STEPS = 4
+MARKS = (0.33, 0.66)  # of the seconds: scored there, and at the end
+
+
+def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[str, Any] | None:
+    """The content of result.json's `scratch`; None where the task's control is the untuned model.
+
+    Both are scored on the same development rows, which neither has learnt from: those of the first fold. Transfer's
+    seconds count from the start of the run, with reading and extraction; those from random weights are of training
+    alone.
+    """
+    if context.task.control_is_untuned:
+        return None
+    limit_s = min(SCRATCH_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
+    try:
+        content = _measured(context, selected, tuned, limit_s) if limit_s > 0 else _skipped("no time is left")
+    except KeyboardInterrupt:
+        context.warnings.append("Interrupted while a network was trained from random weights.")
+        return None
+    except HeadstartError as error:
+        content = _skipped(str(error))
+    context.run.log("scratch", **content)
+    return content
+
+
+def _skipped(why: str) -> dict[str, Any]:
+    return {"skipped": why}
+
+
+def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float) -> dict[str, Any]:
+    split, task = context.split, context.task
+    held, learnt = scored_rows(split.dev[split.folds == 0]), split.dev[split.folds != 0]
+    end = context.clock.spent() + limit_s
+    random = from_random(task, selected.problem)
+    step_s = random.seconds_per_step(learnt)
+    left = end - context.clock.spent()
+    steps = int(left / step_s)
+    if steps < MIN_STEPS:
+        return _skipped(f"{max(steps, 0)} steps of {step_s:.1f} s are all that {max(limit_s, 0):.0f} s allow")
+    module = random.build(selected.problem.seed)
+    timeline = Timeline([share * left for share in MARKS], lambda: random.score(random.outputs(module, held), held))
+    epochs = max(1, min(random.problem.backbone.recipe(SCRATCH).max_epochs, steps // random.steps_per_epoch(learnt)))
+    random.fit(
+        module, learnt, epochs, context.reporter, "From random weights", lambda: context.clock.spent() > end, timeline
+    )
+    points = [{"seconds": p.seconds, "value": p.value} for p in timeline.points]
+    content = {
+        "metric": task.headline,
+        "rows": len(held),
+        "points": points,
+        "transfer": _transfer_points(context, selected, tuned, held),
+    }
+    return content | {"sentence": _sentence(context, content)}
+
+
+def _transfer_points(context: Context, selected: Selected, tuned: Tuned, held: Any) -> list[dict[str, Any]]:
+    """What each rung scores on these rows, and the seconds after which it was known."""
+    found = []
+    for rung in tuned.rungs:
+        at = {int(row): i for i, row in enumerate(rung.rows)}
+        if not all(int(row) in at for row in held):
+            continue
+        outputs = np.asarray(rung.outputs)[[at[int(row)] for row in held]]
+        predictions = context.task.head.predictions(selected.problem, outputs, held)
+        value = headline(context.task, selected.problem, predictions, held)
+        found.append({"name": rung.name, "seconds": rung.reached_s, "value": value})
+    return found
+
+
+def _sentence(context: Context, content: dict[str, Any]) -> str:
+    points, transfer = content["points"], content["transfer"]
+    if not transfer:
+        return ""
+    better = min if context.task.lower_is_better else max
+    best = better(points, key=lambda p: p["value"])
+    first = transfer[0]
+    reached = best["value"] <= first["value"] if context.task.lower_is_better else best["value"] >= first["value"]
+    told = (
+        f"transfer reached {100 * first['value']:.1f}% on {content['rows']} held-back rows {first['seconds']:.0f} s "
+        "after the start"
+    )
+    spent = points[-1]["seconds"]
+    if reached:
+        when = next(p for p in points if p is best)
+        return f"{told}; from random weights {100 * best['value']:.1f}% after {when['seconds']:.0f} s of training"
+    return f"{told}; from random weights not within {spent:.0f} s of training ({100 * best['value']:.1f}%)"
