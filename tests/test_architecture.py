@@ -24,7 +24,8 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("tasks", "artifact"), 3),
     **dict.fromkeys(("stages",), 4),
     **dict.fromkeys(
-        ("describe_run", "report", "report_plots", "report_label_curve", "model_card", "thumbnails", "result",
+        ("describe_run", "report", "report_plots", "report_label_curve", "report_time_plot",
+         "model_card", "thumbnails", "result",
          "predictor",
          "comparison", "compare_page", "describe_refinement", "advice"), 5),
     **dict.fromkeys(("workflow", "refinement", "proof", "api"), 6),
@@ -47,6 +48,8 @@ SIBLINGS = {
     ("report", "report_plots"),
     ("report", "report_label_curve"),
     ("report_label_curve", "report_plots"),
+    ("report", "report_time_plot"),
+    ("report_time_plot", "report_plots"),
     ("result", "predictor"),
     ("compare_page", "comparison"),
     ("compare_page", "report"),

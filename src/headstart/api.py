@@ -68,8 +68,8 @@ def prove(
     scored on.
 
     budget: "20m", "2h" or seconds. data: where the run's data lie now. Returns what is added to the run's result.json
-    as `proof`: scratch and transfer (metrics), gain (paired, 95% interval), converged, rounds, points, multiplier,
-    sentence.
+    as `proof`: scores (metrics of scratch and transfer), gain (paired, 95% interval), converged, rounds, points,
+    multiplier, sentence.
     Raises HeadstartError for whatever the caller can mend.
     """
     from headstart.proof import run_prove

@@ -100,17 +100,18 @@ def _compared(
         "metric": task.headline,
         "labels": len(learnt),
         "rows": len(tested),
-        "scratch": _as_json(scratch),
-        "transfer": _as_json(ours),
+        "scores": {"scratch": _as_json(scratch), "transfer": _as_json(ours)},
         "gain": gain.to_json(),
         "epochs": found.epochs,
         "converged": found.is_converged,
         "rounds": found.rounds,
         "points": found.points,
-        "transfer_points": [
-            {"name": r["name"], "seconds": r["reached_seconds"]}
-            for r in reopened.result["depth"]["rungs"]
-            if r.get("reached_seconds")
+        "transfer": [
+            {
+                "name": "whole run",
+                "seconds": reopened.result["seconds"],
+                "value": ours.metrics[task.headline].value,
+            }
         ],
         "transfer_seconds": reopened.result["seconds"],
     }
@@ -124,11 +125,12 @@ def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     spent = sum(r["seconds"] for r in rounds)
     how = "until more epochs did not help" if content["converged"] else "as long as the time allowed, not to the end"
     unit = reopened.task.headline_unit
-    ours, theirs = (100 * content[who][metric]["value"] for who in ("transfer", "scratch"))
+    ours, theirs = (100 * content["scores"][who][metric]["value"] for who in ("transfer", "scratch"))
     return (
         f"{verdict}: {100 * gain['value']:+.1f} {unit} over the same network trained from random weights on the same "
         f"{content['labels']:,} labels (95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}; "
-        f"{ours:.1f}% against {theirs:.1f}% on {content['rows']:,} rows). It was trained {how}: {spent:.0f} s, where the whole run with transfer took "
+        f"{ours:.1f}% against {theirs:.1f}% on {content['rows']:,} rows). It was trained {how}: {spent:.0f} s, "
+        "where the whole run with transfer took "
         f"{content['transfer_seconds']:.0f} s."
     )
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from headstart import report_plots as plots
 from headstart.report_label_curve import label_plot
+from headstart.report_time_plot import time_plot
 
 Key = tuple[str | int, ...]
 Thumbnails = Callable[[str], bytes | None]
@@ -211,6 +212,7 @@ def _view(result: dict[str, Any], thumbnails: Thumbnails | None) -> dict[str, An
         "t": writer.t,
         "metric": metric,
         "plots": plots,
+        "time_plots": {part: time_plot(result.get(part)) for part in ("scratch", "proof")},
         "label_plot": label_plot(result.get("label_curve")),
         "is_number": plots.is_number,
         "clip": clip,

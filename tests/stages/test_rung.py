@@ -101,6 +101,7 @@ class Ladder:
 @pytest.fixture(autouse=True)
 def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rung_stage, "_mean_curve", lambda curves: [])
+    monkeypatch.setattr(rung_stage, "overfitting_facts", lambda *a: {})
 
 
 def test_a_comparison_that_is_clear_leaves_out_the_other_folds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from headstart.heads.head import (
 )
 from headstart.heads.linear import LinearFit, LinearHead, fit_linear_head, refit_linear_head
 from headstart.metrics.calibration import fold_temperature, logits_log_loss, softmax
+from headstart.metrics.similarity import linear_cka
 from headstart.problem import Problem, Rows
 from headstart.transferability import h_score, log_me
 from headstart.types import Prediction, Reporter
@@ -162,6 +163,9 @@ class ClassHead:
                 inputs = problem.inputs(rows[start : start + OUTPUT_BATCH], module.cut)
                 found.append(module.pooled(*inputs).numpy())
         return np.concatenate(found)
+
+    def agreement(self, problem: Problem, base: LinearHead, module: Tunable, rows: Rows) -> float:
+        return linear_cka(self.pooled(problem, base, None, rows), self.pooled(problem, base, module, rows))
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         return fold_temperature(outputs.astype(np.float64), problem.labels[rows])

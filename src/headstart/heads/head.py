@@ -122,6 +122,9 @@ class Head(Protocol):
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         """Development loss, cheap enough for every epoch."""
 
+    def agreement(self, problem: Problem, base: Any, module: Tunable, rows: Rows) -> float | None:
+        """Likeness of the features before and after tuning, 0 to 1; None where the head reads no pooled features."""
+
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         """Outputs of a tuned module for these rows."""
 

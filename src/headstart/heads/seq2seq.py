@@ -142,6 +142,9 @@ class Seq2SeqHead:
             ]
         return float(np.mean(losses))
 
+    def agreement(self, problem: Problem, base: None, module: Tunable, rows: Rows) -> None:
+        del problem, base, module, rows
+
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         return np.array(self._generate(problem, module, rows, reporter, "Tuned model"), dtype=object)
 

@@ -88,12 +88,12 @@ def held_outputs(
     """Out-of-fold outputs of the networks that share of the way, and their rows."""
     outputs = []
     for fold in folds:
-        module = _network(context, selected, depth, fold, share)
+        module = network_of(context, selected, depth, fold, share)
         outputs.append(context.task.head.outputs(selected.problem, module, fold.held, context.reporter))
     return np.concatenate(outputs), np.concatenate([fold.held for fold in folds])
 
 
-def _network(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
+def network_of(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
     """The fold's network, that share of the way to its tuned weights."""
     module = context.task.head.build(selected.problem, fold.base, depth)
     restore(module, fold.at(share))

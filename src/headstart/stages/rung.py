@@ -15,6 +15,7 @@ from headstart.plan import RungPlan
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
 from headstart.stages.fold import Fold, best_share, held_outputs, tune_fold
+from headstart.stages.overfitting import overfitting_facts
 from headstart.stages.replace_head import Replaced, score_of
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung
@@ -86,6 +87,7 @@ def attempt_rung(
     attempt = trial.attempt()
     attempt.rung.seconds = time.perf_counter() - begin
     attempt.rung.reached_s = context.clock.spent()
+    attempt.rung.facts |= overfitting_facts(context, selected, depth, attempt.folds[0], attempt.share)
     facts = attempt.rung.to_json(context.task.head.decision_metric)
     context.run.log("rung", rung_seconds=facts.pop("seconds"), **facts)
     return attempt
