@@ -20,8 +20,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     """Select, replace the head, fine-tune, evaluate, save.
 
     data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
-    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, exclude, labels, split,
-    engine, plan, offline, cache_dir).
+    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, shift_column, exclude,
+    labels, split, engine, plan, offline, cache_dir).
     Raises HeadstartError for whatever the caller can mend.
     """
     known = [f.name for f in fields(Settings)]

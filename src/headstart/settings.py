@@ -25,6 +25,8 @@ class Settings:
     exclude: a table whose column "input" or "id" names rows to leave out, such as a CSV file of a run's findings.
     labels: a table of corrected labels in the same form. split: an earlier run's split.csv, whose test rows and folds
     are kept.
+    shift_column: each of its values is held out in turn: depth is decided, and scores are told, by networks that have
+    not met it.
     cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
     """
 
@@ -40,6 +42,7 @@ class Settings:
     input_column: str | None = None
     target_column: str | None = None
     group_column: str | None = None
+    shift_column: str | None = None
     exclude: str | None = None
     labels: str | None = None
     split: str | None = None

@@ -34,6 +34,7 @@ from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
 from headstart.stages.scratch import scratch_beside
 from headstart.stages.select import select
+from headstart.stages.shift import shift
 from headstart.stages.subset import fit_rows_to_budget
 from headstart.stages.uncertainty import calibrate_uncertainty
 from headstart.thumbnails import thumbnail_of
@@ -94,10 +95,11 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
     with clock.stage("prove"):
         curve = label_curve(context, selected, replaced)
         scratch = scratch_beside(context, selected, tuned)
+        shifted = shift(context, selected, replaced, tuned)
     context.plan.save(run.path / "plan.json")
     run.write_predictions(evaluated.predictions)
     result = describe_run(context, selected, tuned, evaluated, findings, published) | uncertainty
-    result |= {"label_curve": curve, "scratch": scratch}
+    result |= {"label_curve": curve, "scratch": scratch, "shift": shifted}
     if earlier is not None:
         result |= describe_refinement(result, run.path, earlier)
     result["next_steps"] = next_steps(result, str(run.path))

@@ -52,6 +52,7 @@ class Ladder:
             clock=Clock(seconds),
             run=SimpleNamespace(log=lambda *a, **k: None),
             split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method=method),
+            needs_all_folds=method == "cross-validation",
             warnings=[],
             reserve_seconds=10.0,
         )
@@ -194,6 +195,7 @@ def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto"
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
         split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout"),
+        needs_all_folds=False,
         reserve_seconds=0.0,
     )
     selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))

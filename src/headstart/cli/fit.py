@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 @click.option("--target-column", help="Column with the labels or transcripts.")
 @click.option("--group-column", help="Rows with the same value here are never separated by a split.")
 @click.option(
+    "--shift-column",
+    help="Each value of this column (site, camera, year) is held out in turn: depth is chosen, and scores are told, by "
+    "networks that have not met it.",
+)
+@click.option(
     "--exclude",
     type=click.Path(),
     help="CSV whose column input (or id) names rows to leave out, such as a run's findings/label_errors.csv.",

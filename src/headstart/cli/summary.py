@@ -40,6 +40,8 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     if "comparison" in result:
         lines.append(f"Before     {result['refined_from']['run']}: {result['comparison']['sentence']}")
     lines += _evidence_lines(result, metric)
+    if (result.get("shift") or {}).get("sentence"):
+        lines.append(f"Shift      {result['shift']['sentence']}")
     lines += _label_lines(result)
     lines += _undecided_lines(result)
     lines += _found_lines(result, run)

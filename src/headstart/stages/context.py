@@ -50,6 +50,11 @@ class Context:
         if self.stock is not None:
             self.stock.close()
 
+    @property
+    def needs_all_folds(self) -> bool:
+        """Whether every development row must be scored: by these the run is judged, or each value of a column is."""
+        return self.split.method == "cross-validation" or self.settings.shift_column is not None
+
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""
         return np.random.default_rng([self.settings.seed, offset])

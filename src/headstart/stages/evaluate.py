@@ -158,6 +158,7 @@ def _evidence(
     """Naive baseline and control, each with the paired gain of ours over it."""
     evidence: dict[str, Any] = {"naive": None, "control": None, "verdict": None, "sentence": ""}
     train, test = (context.split.dev, rows) if found.split == "test" else _first_fold(context)
+    begin = context.clock.spent()
     try:
         evidence["naive"] = _naive(context, found, rows)
         evidence["control"] = _control(context, selected, tuned, found, train, test, output_s)
@@ -165,6 +166,7 @@ def _evidence(
         context.warnings.append("Interrupted during the controls; they are incomplete.")
     except HeadstartError as error:
         context.warnings.append(f"A control could not be run: {error}")
+    evidence["seconds"] = context.clock.spent() - begin
     _verdict(context, evidence, tuned.why)
     return evidence
 

@@ -11,6 +11,7 @@ from headstart.data.check import check
 from headstart.data.exclude import without_excluded
 from headstart.data.kept_split import kept_split, load_split
 from headstart.data.labels import with_corrected
+from headstart.data.shift import split_by_shift
 from headstart.data.split import Split, make_split
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
@@ -40,7 +41,10 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
     saved = None if settings.split is None else load_split(Path(settings.split).expanduser())
     dataset = replace(check(table, columns, task.name, root, reporter), excluded=excluded, corrected=corrected)
     if saved is None:
-        return task, dataset, make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
+        split = make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
+        if settings.shift_column is not None:
+            split = split_by_shift(dataset, split, settings.shift_column)
+        return task, dataset, split
     by_id = settings.labels is not None or settings.exclude is not None
     split, told = kept_split(dataset, saved, settings.seed, by_id)
     return task, replace(dataset, notes=(*dataset.notes, told)), split

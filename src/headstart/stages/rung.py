@@ -111,7 +111,7 @@ class _Trial:
     ) -> None:
         self.context, self.selected, self.replaced = context, selected, replaced
         self.before, self.depth, self.plan, self.is_fixed = before, depth, plan, is_fixed
-        self.needs_all = context.split.method == "cross-validation"
+        self.needs_all = context.needs_all_folds
         self.folds: list[Fold] = []
         self.scored = 0
 

@@ -109,7 +109,7 @@ def _fold_counts(context: Context, compared_rows: int) -> list[int]:
     """All folds that were scored before; one alone where that is too long, except where every row must be scored."""
     sizes = np.cumsum([np.sum(context.split.folds == fold) for fold in used_folds(context)])
     folds = max(1, int(np.sum(sizes <= compared_rows)))
-    return [folds] if context.split.method == "cross-validation" else list(dict.fromkeys((folds, 1)))
+    return [folds] if context.needs_all_folds else list(dict.fromkeys((folds, 1)))
 
 
 def _forecast(
