@@ -81,7 +81,8 @@ def _report(found: list[dict[str, Any]], small: bool) -> str:
         score = f["score"]
         interval = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
         rows.append((f["demo"], f["budget"], f["seed"], f"{f['wall_s']:.1f}", f"{f['overrun_s']:+.1f}",
-                     "yes" if f["kept"] else "NO", f"{f['controls_s'] / f['limit_s']:.1%}", f["depth"]["chosen"], f["model"],
+                     "yes" if f["kept"] else "NO", f"{f['controls_s'] / f['limit_s']:.1%}",
+                     f["depth"]["chosen"], f["model"],
                      f"{f['metric']} {interval}, {f['split']}", "yes" if f["predicts"] else "NO"))  # fmt: skip
     header = ("data", "budget", "seed", "whole process, s", "over, s", "kept", "controls and checks",
               "depth chosen", "model",
