@@ -56,7 +56,7 @@ def _one(arguments: argparse.Namespace, job: Job, budget: str, seed: int, folder
             "kept": over <= max(TOLERANCE_SHARE * limit_s, TOLERANCE_S), "depth": done.depth,
             "model": result["model"]["id"], "metric": result["headline_metric"], "split": result["headline_split"],
             "score": result["metrics"][result["headline_split"]][result["headline_metric"]], "timing": result["timing"],
-            "controls_s": result["evidence"].get("seconds", 0.0) + result["timing"]["find"] + result["timing"]["prove"],
+            "controls_s": result["controls_seconds"] + result["timing"]["find"] + result["timing"]["prove"],
             "limit_s": limit_s, "status": result["status"], "warnings": result["warnings"],
             "predicts": _predicts(folder / "run", job.inputs)}  # fmt: skip
 

@@ -103,10 +103,26 @@ def _sounds(family: str) -> Any:
     return pytest.param(shape, id=f"sounds-{family}", marks=() if family == "wav2vec2" else pytest.mark.slow)
 
 
+def _pairs(family: str) -> Any:
+    shape = Shape(
+        f"pairs-{family}",
+        "translation",
+        lambda folder: tiny.pair_data(folder / "pairs.csv"),
+        lambda folder: tiny.pair_model(folder, family),
+        1,
+        "chrf",
+        "test",
+        lambda data: "the red cat",
+        "   ",
+    )
+    return pytest.param(shape, id=f"pairs-{family}", marks=() if family == "t5" else pytest.mark.slow)
+
+
 PARAMETERS = [
     *(pytest.param(shape, id=shape.name) for shape in SHAPES),
     *(_texts(family) for family in tiny.TEXT_FAMILIES if family != "bert"),
     *(_sounds(family) for family in tiny.AUDIO_FAMILIES),
+    *(_pairs(family) for family in tiny.PAIR_FAMILIES),
 ]
 
 
@@ -298,7 +314,9 @@ def test_a_replayed_plan_gives_equal_numbers(fitted: Fitted, tmp_path: Path) -> 
 
 
 def _scores(result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in rung.items() if k != "seconds"} for rung in result["depth"]["rungs"]]
+    return [
+        {k: v for k, v in rung.items() if k not in ("seconds", "reached_seconds")} for rung in result["depth"]["rungs"]
+    ]
 
 
 def test_a_run_is_a_model_to_start_from(fitted: Fitted, tmp_path: Path) -> None:

@@ -269,3 +269,63 @@ def audio_data(folder: Path, per_class: int = 24) -> Path:
     soundfile.write(folder / "low" / "silent.wav", np.zeros(4000), 8000)
     soundfile.write(folder / "high" / "empty.wav", np.zeros(0), 8000)
     return folder
+
+
+# family -> class, settings beside the vocabulary's size and special tokens
+PAIR_FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "t5": ("T5ForConditionalGeneration", {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_ff": 64, "d_kv": 16}),
+    "bart": (
+        "BartForConditionalGeneration",
+        {
+            "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 64,
+        },
+    ),
+    "marian": (
+        "MarianMTModel",
+        {
+            "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 64,
+        },
+    ),
+}  # fmt: skip
+TRANSLATED = {"the": "das", "a": "ein", "red": "rot", "blue": "blau", "cat": "Katze", "dog": "Hund", "good": "gut"}
+
+
+def pair_model(folder: Path, family: str = "t5") -> Path:
+    """A transformers folder: an encoder-decoder of two layers each over words; T5's configuration has a prompt."""
+    torchvision_ops.ensure()
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["<pad>", "</s>", "<unk>", "<s>", *WORDS, *TRANSLATED.values(), "summarize", ":"]
+    vocabulary = {w: i for i, w in enumerate(words)}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    torch.manual_seed(0)
+    name, settings = PAIR_FAMILIES[family]
+    kind: Any = getattr(transformers, name)
+    tokens = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0, "forced_bos_token_id": None}
+    config = kind.config_class(vocab_size=len(words), **settings, **tokens)
+    config.task_specific_params = {"summarization": {"prefix": "summarize : "}} if family == "t5" else None
+    kind(config).save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=48
+    ).save_pretrained(folder)
+    return folder
+
+
+def pair_data(file: Path, rows: int = 120, names: tuple[str, str] = ("source", "target")) -> Path:
+    """A table of word-by-word translations; one row without a translation."""
+    rng = np.random.default_rng(4)
+    known = list(TRANSLATED)
+    made = []
+    for _ in range(rows):
+        words = list(rng.choice(known, size=rng.integers(2, 7)))
+        made.append((" ".join(words), " ".join(TRANSLATED[w] for w in words)))
+    made.append(("the cat", ""))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([names, *made])
+    return file

@@ -53,6 +53,7 @@ def describe_run(
         "headline_note": evaluated.note,
         "published": published,
         "evidence": evaluated.evidence,
+        "controls_seconds": round(evaluated.controls_s, 2),
         "confusion": details.get("confusion"),
         "per_class": details.get("per_class", []),
         "calibration": {**calibration, "temperature": evaluated.temperature} if calibration else None,

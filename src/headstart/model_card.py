@@ -45,6 +45,13 @@ classify = pipeline("audio-classification", model=".")
 wanted = classify.feature_extractor.sampling_rate
 samples = soxr.resample(samples[: 30 * rate].mean(1), rate, wanted)  # the first 30 s, as in training
 print(classify({"raw": samples, "sampling_rate": wanted})[0])""",
+    "text_to_text.py": """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForSeq2SeqLM.from_pretrained(".").eval()
+text = (model.config.prefix or "") + "a text"
+answer = model.generate(**tokenizer(text, truncation=True, return_tensors="pt"))
+print(tokenizer.decode(answer[0], skip_special_tokens=True))""",
     "whisper_recordings.py": """\
 import soundfile, soxr
 from transformers import pipeline

@@ -60,12 +60,14 @@ def _problem(reopened: Reopened, reporter: Reporter, clock: Clock) -> Problem:
     with clock.downloading():
         source = sources.resolve(reopened.result["model"]["id"], reopened.settings.offline, reporter)
     reporter.say(f"Loading {source.id}, for its architecture")
-    backbone = load_backbone(source, reopened.task.target_kind)
     dataset = reopened.dataset
+    backbone = load_backbone(source, reopened.task.target_kind, dataset)
     views = tuple(v for v in reopened.plan.views or () if v in backbone.views) or backbone.views[:1]
     features = Features(dataset.examples, None, views)
     seed = reopened.settings.seed
-    return Problem(dataset, backbone, features, label_indices(dataset), group_indices(dataset), seed)
+    problem = Problem(dataset, backbone, features, label_indices(dataset), group_indices(dataset), seed)
+    reopened.task.head.prepare(problem, reopened.split.dev)
+    return problem
 
 
 def _rows(reopened: Reopened) -> tuple[Rows, Rows, list[Prediction]]:

@@ -52,12 +52,22 @@ METRICS = {
     "wer_english_normaliser": Metric(
         "word error rate, English normaliser", "percent", "with spellings, numbers and contractions made equal"
     ),
+    "chrf": Metric("chrF", "percent", "characters and short strings shared with the reference; higher is better", True),
+    "chrf_corpus": Metric("chrF of all texts together", "percent", "as translations are compared in publications"),
+    "bleu": Metric("BLEU", "percent", "strings of one to four words shared with the references, all texts together"),
+    "rouge_l": Metric("ROUGE-L", "percent", "words in the same order as in the reference; higher is better", True),
+    "rouge1": Metric("ROUGE-1", "percent", "single words shared with the reference"),
+    "rouge2": Metric("ROUGE-2", "percent", "pairs of words shared with the reference"),
+    "chrf_loss": Metric("one minus chrF", "percent", "0 is perfect, lower is better"),
+    "rouge_l_loss": Metric("one minus ROUGE-L", "percent", "0 is perfect, lower is better"),
     "cer": Metric("character error rate", "percent", "the same count for single characters; lower is better"),
 }
 THINGS = {"image": "images", "text": "texts", "audio": "recordings"}
 LOADING = {
     "timm": 'import timm\n\nmodel = timm.create_model("local-dir:{path}", pretrained=True).eval()',
     "transformers": 'from transformers import pipeline\n\nmodel = pipeline("{pipeline}", "{path}")',
+    "text-to-text": "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer\n\n"
+    'tokenizer = AutoTokenizer.from_pretrained("{path}")\nmodel = AutoModelForSeq2SeqLM.from_pretrained("{path}")',
     "sentence-transformers": "from sentence_transformers import SentenceTransformer\n\n"
     'model = SentenceTransformer("{path}")',
 }
@@ -280,7 +290,8 @@ def _pictures(examples: list[dict[str, Any]], thumbnails: Thumbnails | None) -> 
 def _loading(result: Mapping[str, Any], task: str) -> str | None:
     """Python lines that load the saved model without headstart."""
     artifact = result.get("artifact") or {}
-    lines = LOADING.get(str(artifact.get("format")))
+    kind = "text-to-text" if artifact.get("script") == "text_to_text.py" else str(artifact.get("format"))
+    lines = LOADING.get(kind)
     if not lines or not artifact.get("path"):
         return None
     return lines.format(path=artifact["path"], pipeline=PIPELINES.get(task, task))

@@ -37,6 +37,33 @@ def test_inference_by_names_and_endings(columns, expected):
     assert f"input {found.input!r}, target {found.target!r}" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("names", "summary"),
+    [
+        (("source", "target"), False),
+        (("document", "summary"), True),
+        (("article", "highlights"), True),
+        (("translation.en", "translation.de"), False),
+        (("en", "translation"), False),
+        (("text", "summary"), True),
+    ],
+)
+def test_texts_to_texts_by_the_names_of_both_sides(names: tuple[str, str], summary: bool) -> None:
+    first, second = ([f"{side} side of row {i} here" for i in range(40)] for side in ("this", "that"))
+    found = infer(table({"id": [str(i) for i in range(40)], names[0]: first, names[1]: second}))
+    assert (found.input, found.target, found.modality, found.target_kind) == (*names, "text", "text")
+    assert found.is_summary == summary
+
+
+def test_a_target_of_few_words_or_a_class_column_stays_a_class() -> None:
+    texts = [f"some text number {i}" for i in range(60)]
+    assert infer(table({"text": texts, "target": ["yes", "no"] * 30})).target_kind == "class"
+    found = infer(table({"text": texts, "summary": texts, "label": ["yes", "no"] * 30}))
+    assert (found.target, found.target_kind) == ("label", "class")
+    wanted = infer(table({"text": texts, "summary": texts, "label": ["yes", "no"] * 30}), wanted=("text", "text"))
+    assert (wanted.target, wanted.target_kind) == ("summary", "text")
+
+
 def test_flags_override():
     given = table({"text": ["a"], "label": ["x"], "title": ["t"], "topic": ["y"], "author": ["me"]})
     found = infer(given, "title", "topic", "author")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +12,12 @@ import torch
 from torch import nn
 
 from headstart.heads.head import DecodingLimits
-from headstart.heads.seq2seq import BEAM_ROWS, BEAMS, Seq2SeqHead
+from headstart.heads.seq2seq import BEAM_ROWS, Seq2SeqHead
 from headstart.problem import Problem
 from headstart.types import Dataset, Example, Silent
 
 ROWS = np.arange(40)
+BEAMS = Seq2SeqHead().beams
 AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0)
 
 
@@ -31,9 +33,9 @@ class _Backbone:
         self.answers = {1: greedy, BEAMS: beamed}
         self.asked: list[int] = []
 
-    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
-        self.asked += [self.num_beams] * len(inputs)
-        return [self.answers[self.num_beams]] * len(inputs)
+    def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
+        self.asked += [self.num_beams] * len(inputs[0])
+        return [self.answers[self.num_beams]] * len(inputs[0])
 
 
 def _problem(backbone: _Backbone) -> Problem:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.backbones.backbone import Backbone
 from headstart.errors import ModelError
-from headstart.types import ModelSource
+from headstart.types import Dataset, ModelSource
 
 # (library, modality, kind of target) -> module with load(source), imported on use because each pulls in a heavy
 # library; the file in headstart/stock that runs what was saved
@@ -17,16 +17,21 @@ LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("transformers", "text", "class"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
     ("transformers", "audio", "class"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
     ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
+    ("transformers", "text", "text"): ("headstart.backbones.transformers_text_to_text", "text_to_text.py"),
 }
+PROMPTED = frozenset({"headstart.backbones.transformers_text_to_text"})
+"""Modules whose load(source, task, columns) takes what the model is for: a prompt follows from it."""
 
 
-def load_backbone(source: ModelSource, target_kind: str = "class") -> Backbone:
+def load_backbone(source: ModelSource, target_kind: str = "class", dataset: Dataset | None = None) -> Backbone:
     """Load a pretrained model as a backbone for targets of this kind, "class" or "text".
 
-    Raises ModelError for what has no loader, or what the loader raises.
+    dataset: what it is for. Raises ModelError for what has no loader, or what the loader raises.
     """
-    load: Callable[[ModelSource], Any] = import_module(_loader(source, target_kind)[0]).load
-    backbone: Backbone = load(source)
+    module = _loader(source, target_kind)[0]
+    load: Callable[..., Any] = import_module(module).load
+    given = (dataset.task, dataset.columns) if dataset is not None and module in PROMPTED else ()
+    backbone: Backbone = load(source, *given)
     return backbone
 
 

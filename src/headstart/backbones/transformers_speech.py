@@ -78,6 +78,7 @@ class WhisperBackbone:
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
+    given_tokens = 1  # the one that says that no timestamps are wanted
 
     def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
         self.source = source
@@ -161,19 +162,23 @@ class WhisperBackbone:
         """The longest target the decoder's positions allow."""
         return int(self.model.config.max_target_positions) - 1
 
-    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
+    def limit_answers(self, tokens: int) -> None:
+        """Half of the positions stays the limit: what is spoken has no other."""
+        del tokens
+
+    def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Transcripts, as the stock pipeline decodes with that many beams.
 
-        inputs: encoder states (B, 1500, D), or what `network`, a suffix of this backbone, takes.
+        inputs: encoder states (B, 1500, D) alone, or what `network`, a suffix of this backbone, takes.
         """
         from transformers.modeling_outputs import BaseModelOutput
 
-        original, states = self.model.model.decoder, inputs
+        original, states = self.model.model.decoder, inputs[0]
         try:
             with torch.inference_mode():
                 if network is not None:
                     tuned: Any = network
-                    states = tuned.states(inputs)
+                    states = tuned.states(inputs[0])
                     self.model.model.decoder = tuned.decoder
                     self.model.proj_out.weight = tuned.decoder.embed_tokens.weight
                 tokens = self.model.generate(encoder_outputs=BaseModelOutput(last_hidden_state=states))

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", type=click.Path())
-@click.option("--task", help="image-, text- or audio-classification, or speech-recognition; inferred when left out.")
+@click.option(
+    "--task",
+    help="image-, text- or audio-classification, speech-recognition, translation or summarization; inferred when left "
+    "out.",
+)
 @click.option(
     "--model",
     default="auto",
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     "third; all: the whole network; lora: low-rank changes to all of it.",
 )
 @click.option("--input-column", help="Column with the texts or file names.")
-@click.option("--target-column", help="Column with the labels or transcripts.")
+@click.option("--target-column", help="Column with the labels, transcripts or texts to write.")
 @click.option("--group-column", help="Rows with the same value here are never separated by a split.")
 @click.option(
     "--shift-column",

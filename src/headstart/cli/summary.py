@@ -16,7 +16,7 @@ FOUND = {
     "outliers": ("outlier", "outliers"),
     "classes": ("class that cannot be judged or told apart", "classes that cannot be judged or told apart"),
 }
-NAMES = {"accuracy": "accuracy", "wer": "word error rate"}
+NAMES = {"accuracy": "accuracy", "wer": "word error rate", "chrf": "chrF", "rouge_l": "ROUGE-L"}
 
 
 def summary_lines(result: dict[str, Any], run: str) -> list[str]:

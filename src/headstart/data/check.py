@@ -17,6 +17,7 @@ from headstart.data.columns import Columns
 from headstart.data.groups import group_rows
 from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable, Row
+from headstart.data.text_pairs import pair_notes
 from headstart.errors import DataError
 from headstart.types import Dataset, Example, Rejected, Reporter
 
@@ -55,6 +56,8 @@ def check(
         _require_both_splits(table, kept, rejected)
     examples, group_notes = _examples(kept, columns, table.base)
     notes += group_notes
+    if (columns.modality, columns.target_kind) == ("text", "text") and not known_classes:
+        notes += pair_notes(examples)
     classes = known_classes
     if columns.target_kind == "class" and not known_classes:
         classes = _classes(examples, columns, notes)

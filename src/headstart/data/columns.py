@@ -13,6 +13,9 @@ from headstart.errors import DataError
 
 PATH_NAMES = ("file_name", "file", "filename", "path", "image", "image_path", "audio", "audio_path", "filepath")
 TEXT_NAMES = ("text", "sentence", "document", "content", "review", "description", "body", "message", "comment")
+SOURCE_NAMES = ("source", "src", "document", "article", "dialogue", "long", "input", "text", "en", "translation.en")
+ANSWER_NAMES = ("target", "tgt", "summary", "highlights", "abstract", "short", "translation", "output", "headline")
+SUMMARY_NAMES = frozenset({"summary", "highlights", "abstract", "headline", "short", "synopsis", "title"})
 CLASS_NAMES = ("label", "labels", "class", "category", "target", "section", "intent", "sentiment", "y")
 TRANSCRIPT_NAMES = ("transcription", "transcript", "text", "sentence")
 
@@ -27,6 +30,11 @@ class Columns:
     target_kind: str
     group: str | None = None
     sentence: str = ""
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether the target's name says that it is a short form of the input."""
+        return self.target.lower() in SUMMARY_NAMES
 
     def by_role(self) -> dict[str, str]:
         roles = {"input": self.input, "target": self.target, "group": self.group}
@@ -49,6 +57,8 @@ def infer(
             _require(table, name, flag)
     if input_column is not None and input_column == target_column:
         raise DataError(f"Column {input_column!r} is named as both input and target. Name two different columns.")
+    pair = None if input_column or target_column else _pair(table, wanted)
+    input_column, target_column = pair or (input_column, target_column)
     source = input_column or _find_input(table, (target_column, group_column), wanted)
     modality = modality_of(table, source)
     if wanted and modality != wanted[0]:
@@ -59,6 +69,18 @@ def infer(
     seen = ", ".join(table.columns)
     sentence = f"input {source!r}, target {target!r} (columns: {seen})"
     return Columns(source, target, modality, kind, group_column, sentence)
+
+
+def _pair(table: RawTable, wanted: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Columns whose names say that texts are to become texts, where nothing else is wanted or named as a class."""
+    if wanted is None and _by_preference(table.columns, [n for n in CLASS_NAMES if n != "target"]):
+        return None
+    if wanted not in (None, ("text", "text")):
+        return None
+    found = _text_pair(table.columns)
+    if found is None or any(modality_of(table, name) != "text" for name in found):
+        return None
+    return found if wanted or _kind_of(table, found[1], "text") == "text" else None
 
 
 def modality_of(table: RawTable, column: str) -> str:
@@ -128,6 +150,19 @@ def _find_target(
 
 
 def _kind_of(table: RawTable, column: str, modality: str) -> str:
-    """Few distinct values are classes; many are texts (only recordings have text targets so far)."""
+    """Few distinct values are classes; many are texts: transcripts, or answers where most values are several words."""
     values = [row.values[column] for row in table.rows if row.values[column]]
-    return "text" if modality == "audio" and len(set(values)) > max(20, len(values) // 5) else "class"
+    if len(set(values)) <= max(20, len(values) // 5):
+        return "class"
+    several = sum(len(value.split()) > 2 for value in values) > len(values) / 2
+    return "text" if modality == "audio" or (modality == "text" and several) else "class"
+
+
+def _text_pair(columns: Sequence[str]) -> tuple[str, str] | None:
+    """Input and target of texts to texts, by name: source and target, document and summary, two languages."""
+    languages = [c for c in columns if c.lower().startswith("translation.")]
+    if len(languages) == 2 and "translation" not in columns:
+        return languages[0], languages[1]
+    sources, answers = _by_preference(columns, SOURCE_NAMES), _by_preference(columns, ANSWER_NAMES)
+    found = [(s, a) for a in answers for s in sources if s != a]
+    return found[0] if found else None

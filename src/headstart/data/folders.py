@@ -6,6 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from headstart.data.aligned import aligned_tables
 from headstart.data.columns import modality_of
 from headstart.data.modality import MODALITIES
 from headstart.data.table import TABLE_SUFFIXES, RawTable, Row, read_table
@@ -36,6 +37,8 @@ def _read_root(path: Path) -> RawTable:
     parts = _split_folders(path)
     if parts:
         tables = [_read_folder(folder, split, path) for folder, split in parts]
+    elif pairs := aligned_tables(path, frozenset(MEDIA_SUFFIXES | TABLE_SUFFIXES)):
+        return _merged(pairs)
     else:
         parts = _split_tables(path)
         tables = [read_table(file, split=split) for file, split in parts] or [_read_folder(path, None, path)]

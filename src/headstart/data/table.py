@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def read_table(file: Path, base: Path | None = None, split: str | None = None) -
     try:
         if file.stat().st_size == 0:
             raise DataError(f"{file.name} is empty (0 bytes). Give a table with a header line and at least one row.")
-        records = list(_READERS[suffix](file, notes))
+        records = [_flat(record) for record in _READERS[suffix](file, notes)]
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise DataError(f"{file.name} cannot be read as {suffix[1:]}: {str(error)[:200]}. Check the file.") from error
     if not records:
@@ -70,6 +70,15 @@ def read_table(file: Path, base: Path | None = None, split: str | None = None) -
     rows = [Row(f"row {number}", {c: _as_text(record.values.get(c)) for c in columns}, split, record.fault)
             for number, record in enumerate(records, start=1)]  # fmt: skip
     return RawTable(rows, base or file.parent, "table", columns, notes)
+
+
+def _flat(record: _Record) -> _Record:
+    """A translation as data sets hold it, {"translation": {"en": …, "de": …}}, as two columns."""
+    pair = record.values.get("translation")
+    if not isinstance(pair, dict) or not all(isinstance(v, str) for v in pair.values()):
+        return record
+    rest = {name: value for name, value in record.values.items() if name != "translation"}
+    return replace(record, values=rest | {f"translation.{language}": text for language, text in pair.items()})
 
 
 def _as_text(value: Any) -> str:

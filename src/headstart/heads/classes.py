@@ -64,6 +64,9 @@ class ClassHead:
 
     decision_metric: str = "log_loss"
 
+    def prepare(self, problem: Problem, rows: Rows) -> None:
+        del problem, rows
+
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """Leave-one-out log-loss of the best ridge head."""
         del reporter

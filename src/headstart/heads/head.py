@@ -93,6 +93,9 @@ class Head(Protocol):
     def decision_metric(self) -> str:
         """Name of the metric that decides on depth; lower is better."""
 
+    def prepare(self, problem: Problem, rows: Rows) -> None:
+        """Told of the development rows before anything else."""
+
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """How badly the untuned network fits these rows, and the trials behind that."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -30,23 +30,28 @@ from headstart.types import Prediction, Reporter
 
 IGNORED_LABEL = -100
 GENERATE_BATCH = 16
-BEAMS = 5  # as transformers' pipeline takes where a checkpoint leaves it open
 BEAM_ROWS = 96  # held-out rows at most that both are tried on
 MIN_BEAM_ROWS = 16
+LENGTH_ROWS = 2000
 
 
 class Generator(Protocol):
     """What an encoder-decoder backbone adds to the common contract.
 
-    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy.
+    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy. given_tokens: of those after
+    the start token, how many are given at decoding and not predicted.
     """
 
     num_beams: int
+    given_tokens: int
 
     def token_ids(self, text: str) -> list[int]:
         """Target tokens with the decoder's prompt and end token."""
 
-    def generate(self, inputs: torch.Tensor, network: nn.Module | None = None) -> list[str]:
+    def limit_answers(self, tokens: int) -> None:
+        """The longest answer that generate(), and the saved model, give."""
+
+    def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Texts from encoder states, or from a network's own inputs."""
 
 
@@ -57,19 +62,34 @@ class _Transcriber(Tunable):
         super().__init__(cut)
         self.network = network
 
-    def forward(self, inputs: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(inputs, token_ids)  # (B, T, V)
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(*inputs)  # source, then token numbers (B, T) -> (B, T, V)
         return logits
+
+
+RowLoss = Callable[[str, str], tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Seq2SeqHead:
-    """Teacher forcing for training; word error rate of greedy answers decides on depth, beams are chosen at the end."""
+    """Teacher forcing for training; greedy answers decide on depth, beams are chosen at the end.
+
+    row_loss: (target, text) -> numerator and denominator of the decision metric, lower is better. beams: that are tried
+    instead of one.
+    """
 
     decision_metric: str = "wer"
+    row_loss: RowLoss = row_errors
+    beams: int = 5  # as transformers' pipeline takes where a recogniser's checkpoint leaves it open
+
+    def prepare(self, problem: Problem, rows: Rows) -> None:
+        """Answers may be as long as half more than the longest target among these development rows."""
+        backbone = cast(Generator, problem.backbone)
+        longest = max(len(backbone.token_ids(t)) for t in problem.targets(spread_evenly(rows, LENGTH_ROWS)))
+        backbone.limit_answers(longest + longest // 2 + 4)
 
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
-        """Word error rate of the untouched model."""
+        """The decision metric of the untouched model."""
         outputs = self.base_outputs(problem, None, rows, reporter)
         return CandidateScore(*self.row_scores(problem, outputs, rows), [])
 
@@ -128,8 +148,7 @@ class Seq2SeqHead:
         for i, tokens in enumerate(sequences):
             inputs[i, : len(tokens) - 1] = torch.tensor(tokens[:-1])
             labels[i, : len(tokens) - 1] = torch.tensor(tokens[1:])
-        # the prompt's first token after the start is given at decoding, not predicted
-        labels[:, 0] = IGNORED_LABEL
+        labels[:, : backbone.given_tokens] = IGNORED_LABEL
         return inputs, labels
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
@@ -162,7 +181,7 @@ class Seq2SeqHead:
         starts = range(0, len(rows), GENERATE_BATCH)
         for start in reporter.track(starts, f"{what}: decoding", len(starts)):
             part = order[start : start + GENERATE_BATCH]
-            (inputs,) = problem.inputs(rows[part], cut)
+            inputs = problem.inputs(rows[part], cut)
             for position, text in zip(part, backbone.generate(inputs, network)):
                 texts[position] = text
         return texts
@@ -190,23 +209,23 @@ class Seq2SeqHead:
         spread = spread_evenly(rows, BEAM_ROWS)
         tried: list[int] = []
         texts: list[str] = []
-        backbone.num_beams = BEAMS
+        backbone.num_beams = self.beams
         begin = time.perf_counter()
         for start in range(0, len(spread), GENERATE_BATCH):
             # what the batches so far took, once more
             if (time.perf_counter() - begin) * (1 + GENERATE_BATCH / max(1, len(tried))) > limits.trial_s:
                 break
             part = spread[start : start + GENERATE_BATCH]
-            texts += self._generate(problem, module, part, reporter, f"{BEAMS} beams")
+            texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
             tried += part.tolist()
         row_s = (time.perf_counter() - begin) / max(1, len(tried))
         used = np.array(tried, dtype=np.int64)
         one, several = (
-            int(self.row_scores(problem, np.array(made, dtype=object), used)[0].sum())
+            float(self.row_scores(problem, np.array(made, dtype=object), used)[0].sum())
             for made in ([greedy[r] for r in tried], texts)
         )
         better = len(tried) >= MIN_BEAM_ROWS and several < one and row_s <= limits.row_s
-        backbone.num_beams = BEAMS if better else 1
+        backbone.num_beams = self.beams if better else 1
         facts = {"rows": len(tried), "errors_greedy": one, "errors_beams": several, "seconds_per_row": row_s,
                  "seconds_allowed": limits.row_s}  # fmt: skip
         return Decoding(backbone.num_beams, row_s if better else None, facts)
@@ -226,7 +245,7 @@ class Seq2SeqHead:
         return Difference(share, 0.5, 0.5, f"{equal} of {len(ours)} texts are equal after saving and loading")
 
     def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
-        pairs = [row_errors(target, text) for target, text in zip(problem.targets(rows), outputs)]
+        pairs = [self.row_loss(target, text) for target, text in zip(problem.targets(rows), outputs)]
         errors, words = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         return errors, words
 

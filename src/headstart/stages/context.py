@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Depth
 from headstart.budget import Clock
 from headstart.data.split import Split
 from headstart.errors import SettingError
 from headstart.plan import Plan
+from headstart.problem import spread_evenly
 from headstart.run_dir import RunDir
 from headstart.settings import Settings
 from headstart.stock_process import StockProcess
@@ -54,6 +56,12 @@ class Context:
     def needs_all_folds(self) -> bool:
         """Whether every development row must be scored: by these the run is judged, or each value of a column is."""
         return self.split.method == "cross-validation" or self.settings.shift_column is not None
+
+    def held_rows(self, fold: int) -> NDArray[np.int64]:
+        """The fold's development rows that decisions are made on: all, or an even part where answers are costly."""
+        rows = self.split.dev[self.split.folds == fold]
+        limit = self.task.decision_rows
+        return rows if limit is None or self.split.method == "cross-validation" else spread_evenly(rows, limit)
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""

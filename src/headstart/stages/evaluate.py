@@ -36,6 +36,7 @@ DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out 
 class Evaluated:
     """split: "test" or "cross_validation". scores of the shipped model; evidence as result.json holds it.
 
+    controls_s: seconds of the naive baseline and the control.
     features: (n, D), of the test rows by the saved model; None where the task has no use for them.
     """
 
@@ -49,6 +50,7 @@ class Evaluated:
     test_exposures: int
     evidence: dict[str, Any] = field(default_factory=dict)
     features: NDArray[np.float32] | None = None
+    controls_s: float = 0.0
 
 
 def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> Evaluated:
@@ -166,7 +168,7 @@ def _evidence(
         context.warnings.append("Interrupted during the controls; they are incomplete.")
     except HeadstartError as error:
         context.warnings.append(f"A control could not be run: {error}")
-    evidence["seconds"] = context.clock.spent() - begin
+    found.controls_s = context.clock.spent() - begin
     _verdict(context, evidence, tuned.why)
     return evidence
 

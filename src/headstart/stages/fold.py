@@ -57,7 +57,7 @@ def tune_fold(
 ) -> Fold:
     """Train on the rows outside of this fold; score on the fold how far to go. number: of the fold, from 0."""
     split, begin = context.split, time.perf_counter()
-    held: Rows = split.dev[split.folds == number]
+    held = context.held_rows(number)
     module = context.task.head.build(selected.problem, replaced.bases[number], depth)
     start = snapshot(module)
     what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"

@@ -32,7 +32,7 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
     columns = column_inference.infer(
         table, settings.input_column, settings.target_column, settings.group_column, wanted
     )
-    task = named or task_for(columns.modality, columns.target_kind)
+    task = named or task_for(columns.modality, columns.target_kind, columns.is_summary)
     corrected = excluded = 0
     if settings.labels is not None:
         table, corrected = with_corrected(table, columns, Path(settings.labels).expanduser())

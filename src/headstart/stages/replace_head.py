@@ -42,7 +42,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     fitted_at = time.perf_counter()
     for fold in used_folds(context):
         base = head.fit_base(problem, split.dev[split.folds != fold]).base if anew else fitted.fold_bases[fold]
-        held: Rows = split.dev[split.folds == fold]
+        held = context.held_rows(fold)
         bases.append(base)
         outputs.append(head.base_outputs(problem, base, held, context.reporter))
         rows.append(held)

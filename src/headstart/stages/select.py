@@ -160,7 +160,7 @@ def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
 
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     context.reporter.say(f"Loading {source.id}")
-    backbone = load_backbone(source, context.task.target_kind)
+    backbone = load_backbone(source, context.task.target_kind, context.dataset)
     sample = engine_sample(context)
     engine = context.plan.engine or context.settings.engine
     cuts = tuple(d.cut for d in offered_depths(context, backbone) if d.cut is not None)
@@ -185,6 +185,7 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
         group_indices(context.dataset),
         context.settings.seed,
     )
+    context.task.head.prepare(problem, context.split.dev)
     return extractor, problem
 
 

@@ -107,7 +107,7 @@ def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> 
 
 def _fold_counts(context: Context, compared_rows: int) -> list[int]:
     """All folds that were scored before; one alone where that is too long, except where every row must be scored."""
-    sizes = np.cumsum([np.sum(context.split.folds == fold) for fold in used_folds(context)])
+    sizes = np.cumsum([len(context.held_rows(fold)) for fold in used_folds(context)])
     folds = max(1, int(np.sum(sizes <= compared_rows)))
     return [folds] if context.needs_all_folds else list(dict.fromkeys((folds, 1)))
 
@@ -123,7 +123,7 @@ def _forecast(
 ) -> Forecast:
     rows, n_folds = len(context.split.dev), context.split.n_folds
     pass_s = step_s * rows / selected.problem.backbone.recipe(depth).batch_size
-    scoring_s = folds * rows / n_folds * replaced.seconds_per_output
+    scoring_s = folds * len(context.held_rows(0)) * replaced.seconds_per_output
     return Forecast(pass_s, folds * (1 - 1 / n_folds), scoring_s, before_s)
 
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from headstart.errors import DataError, SettingError
-from headstart.tasks import audio_classification, image_classification, speech_recognition, text_classification
+from headstart.tasks import (
+    audio_classification,
+    image_classification,
+    speech_recognition,
+    summarization,
+    text_classification,
+    translation,
+)
 from headstart.tasks.task import Task
 
 TASKS: dict[str, Task] = {
@@ -11,6 +18,8 @@ TASKS: dict[str, Task] = {
     "text-classification": text_classification.TASK,
     "audio-classification": audio_classification.TASK,
     "speech-recognition": speech_recognition.TASK,
+    "translation": translation.TASK,
+    "summarization": summarization.TASK,
 }
 
 
@@ -21,9 +30,14 @@ def task_named(name: str) -> Task:
     return TASKS[name]
 
 
-def task_for(modality: str, target_kind: str) -> Task:
-    """The task that fits such data. Raises DataError where none does."""
+def task_for(modality: str, target_kind: str, is_summary: bool = False) -> Task:
+    """The task that fits such data; of texts to texts summarization where the target is called so, else translation.
+
+    Raises DataError where none does.
+    """
     for task in TASKS.values():
+        if is_summary and task.name == "translation":
+            continue
         if (task.modality, task.target_kind) == (modality, target_kind):
             return task
     raise DataError(

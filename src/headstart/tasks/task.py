@@ -114,7 +114,7 @@ class Task:
     control_passes: its passes of the prefix over its labels and its test rows; control_test_rows: at most so many of
     these, and fewer where the budget is short. choose_decoding: settles how answers are decoded, None where they are
     not. uncertainty: what the saved model can say of its own doubt, or None. label_curve: errors of the untuned head by
-    number of labels, or None.
+    number of labels, or None. decision_rows: held-out rows that decide on depth at most, where every answer is costly.
     """
 
     name: str
@@ -136,6 +136,7 @@ class Task:
     choose_decoding: DecodingFunction | None
     uncertainty: UncertaintyFunction | None
     label_curve: LabelCurveFunction | None = None
+    decision_rows: int | None = None
 
     @property
     def control_is_untuned(self) -> bool:

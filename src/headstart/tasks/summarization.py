@@ -1,0 +1,33 @@
+"""Long texts to short ones."""
+
+from __future__ import annotations
+
+from headstart.heads.seq2seq import Seq2SeqHead
+from headstart.tasks.naive_texts import NaiveTexts
+from headstart.tasks.task import Task
+from headstart.tasks.text_scores import rouge_loss, score_summaries
+from headstart.tasks.untouched import UntouchedControl
+
+HEAD = Seq2SeqHead("rouge_l_loss", rouge_loss, beams=4)
+
+TASK = Task(
+    name="summarization",
+    modality="text",
+    target_kind="text",
+    head=HEAD,
+    untuned="untouched",
+    headline="rouge_l",
+    headline_unit="points of ROUGE-L",
+    lower_is_better=False,
+    cross_validate_small=False,
+    decision_folds=1,
+    score=score_summaries,
+    naive_name="the text itself, its first sentence or the most similar text's answer",
+    naive=NaiveTexts(rouge_loss),
+    control=UntouchedControl(HEAD),
+    control_passes=(0, 1),
+    control_test_rows=300,
+    choose_decoding=HEAD.choose_decoding,
+    uncertainty=None,
+    decision_rows=200,
+)
