@@ -196,6 +196,7 @@ def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto"
         run=SimpleNamespace(log=lambda *a, **k: None),
         split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout"),
         needs_all_folds=False,
+        held_rows=lambda fold: np.arange(96)[np.arange(96) % 3 == fold],
         reserve_seconds=0.0,
     )
     selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))

@@ -58,7 +58,8 @@ class FromRandom:
 
     def build(self, seed: int) -> Tunable:
         """A network with new random weights and a new head."""
-        part = replace(self.problem, backbone=_randomised(self.problem, seed), seed=seed)
+        is_own = seed == self.problem.seed  # drawn from that seed already
+        part = self.problem if is_own else replace(self.problem, backbone=_randomised(self.problem, seed), seed=seed)
         module = self.task.head.build(part, self.task.head.random_base(part), SCRATCH)
         return module.train()
 

@@ -14,7 +14,8 @@ from headstart.stages.from_random import Timeline, from_random, headline, scored
 from headstart.stages.select import Selected
 
 REPORT_S = 6.0
-MIN_STEPS = 4
+MIN_STEPS = 3
+STEP_PASSES = 3.0  # of torch, that a training step costs
 MARKS = (0.33, 0.66)  # of the seconds: scored there, and at the end
 
 
@@ -47,15 +48,16 @@ def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float
     split, task = context.split, context.task
     held, learnt = scored_rows(split.dev[split.folds == 0]), split.dev[split.folds != 0]
     end = context.clock.spent() + limit_s
+    recipe = selected.problem.backbone.recipe(SCRATCH)
+    step_s = STEP_PASSES * recipe.batch_size / selected.extractor.stock_rate
+    if limit_s < MIN_STEPS * step_s:
+        return _skipped(f"a step would take about {step_s:.1f} s, and {max(limit_s, 0):.0f} s are left for it")
     random = from_random(task, selected.problem)
-    step_s = random.seconds_per_step(learnt)
+    module = random.build(selected.problem.seed)
     left = end - context.clock.spent()
     steps = int(left / step_s)
-    if steps < MIN_STEPS:
-        return _skipped(f"{max(steps, 0)} steps of {step_s:.1f} s are all that {max(limit_s, 0):.0f} s allow")
-    module = random.build(selected.problem.seed)
     timeline = Timeline([share * left for share in MARKS], lambda: random.score(random.outputs(module, held), held))
-    epochs = max(1, min(random.problem.backbone.recipe(SCRATCH).max_epochs, steps // random.steps_per_epoch(learnt)))
+    epochs = max(1, min(recipe.max_epochs, steps // random.steps_per_epoch(learnt)))
     random.fit(
         module, learnt, epochs, context.reporter, "From random weights", lambda: context.clock.spent() > end, timeline
     )
