@@ -29,7 +29,7 @@ LAYERS: dict[str, int] = {
          "predictor",
          "comparison", "compare_page", "describe_refinement", "advice"), 5),
     **dict.fromkeys(("workflow", "refinement", "proof", "api"), 6),
-    **dict.fromkeys(("__init__", "__main__", "cli"), 7),
+    **dict.fromkeys(("__init__", "__main__", "cli", "sklearn"), 7),
 }  # fmt: skip
 STOCK = "stock"  # beside the layers: every unit may import it, it imports none
 

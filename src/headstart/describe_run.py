@@ -58,6 +58,7 @@ def describe_run(
         "per_class": details.get("per_class", []),
         "calibration": {**calibration, "temperature": evaluated.temperature} if calibration else None,
         "examples": details.get("examples", []),
+        "signatures": details.get("signatures"),
         "findings": findings,
         "artifact": _artifact(evaluated, selected),
         "timing": {name: round(seconds, 2) for name, seconds in context.clock.stages.items()},

@@ -44,23 +44,26 @@ class PowerLaw:
         return np.asarray(np.where(above > 0, np.maximum(sizes, 0.0), np.inf))
 
 
-def fit_power_law(sizes: npt.ArrayLike, errors: npt.ArrayLike) -> PowerLaw:
+def fit_power_law(sizes: npt.ArrayLike, errors: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> PowerLaw:
     """Least-squares power laws.
 
-    sizes: (K,) numbers of labels, ascending. errors: (B, K) or (K,), shares of 0 to 1.
+    sizes: (K,) numbers of labels, ascending. errors: (B, K) or (K,), shares of 0 to 1. weights: (K,) of the squares;
+    equal where left out.
     Raises DataError with fewer than five sizes, or shapes that do not fit.
     """
     n = np.asarray(sizes, dtype=np.float64)
     e = np.atleast_2d(np.asarray(errors, dtype=np.float64))
     if len(n) < MIN_SIZES or e.shape[1] != len(n):
         raise DataError(f"A learning curve needs {MIN_SIZES} sizes, received {len(n)} with errors of shape {e.shape}.")
+    w = np.ones(len(n)) if weights is None else np.asarray(weights, dtype=np.float64)
+    w = w / w.mean()
     best = np.full(len(e), np.inf)
     found = [np.zeros(len(e)) for _ in range(4)]
     for shift in (share * n[0] for share in SHIFTS):
         for power in POWERS:
             x = (n + shift) ** -power
-            floor, scale = _floor_and_scale(x, e)
-            squares = ((floor[:, None] + scale[:, None] * x - e) ** 2).sum(1)
+            floor, scale = _floor_and_scale(x, e, w)
+            squares = (w * (floor[:, None] + scale[:, None] * x - e) ** 2).sum(1)
             better = squares < best - 1e-15
             best = np.where(better, squares, best)
             for values, new in zip(found, (floor, scale, power, shift)):
@@ -68,14 +71,16 @@ def fit_power_law(sizes: npt.ArrayLike, errors: npt.ArrayLike) -> PowerLaw:
     return PowerLaw(*found)
 
 
-def _floor_and_scale(x: Floats, e: Floats) -> tuple[Floats, Floats]:
-    """Non-negative least squares of e (B, K) on 1 and x (K,)."""
-    centred = x - x.mean()
-    scale = (e @ centred) / (centred @ centred)
-    floor = e.mean(1) - scale * x.mean()
-    through = np.maximum(e @ x / (x @ x), 0.0)  # with a floor of zero
+def _floor_and_scale(x: Floats, e: Floats, w: Floats) -> tuple[Floats, Floats]:
+    """Non-negative weighted least squares of e (B, K) on 1 and x (K,)."""
+    share = w / w.sum()
+    middle, level = share @ x, e @ share
+    centred = x - middle
+    scale = (e @ (share * centred)) / (share @ centred**2)
+    floor = level - scale * middle
+    through = np.maximum(e @ (share * x) / (share @ x**2), 0.0)  # with a floor of zero
     scale, floor = np.where(floor < 0, through, scale), np.maximum(floor, 0.0)
-    return np.where(scale < 0, e.mean(1), floor), np.maximum(scale, 0.0)
+    return np.where(scale < 0, level, floor), np.maximum(scale, 0.0)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,12 @@ class MeasuredErrors:
         return np.asarray(each[np.arange(resamples)[:, None], picked].mean(1))
 
 
+def precision(draws: Floats) -> Floats:
+    """Weights (K,) for a fit: how little each size's error varies over the draws (B, K)."""
+    spread: Floats = draws.var(0)
+    return np.asarray(1.0 / np.maximum(spread, max(float(spread.max()), 1e-12) / 100))
+
+
 def gain_of_more(measured: MeasuredErrors, draws: Floats, labels: int, more: int) -> Interval:
     """By how much the error falls from `labels` labels to `labels + more`, with its 95% interval; positive is better.
 
@@ -116,8 +127,9 @@ def gain_of_more(measured: MeasuredErrors, draws: Floats, labels: int, more: int
             f"{labels + more} labels are more than {FARTHEST:g} times the {measured.sizes[-1]} that were measured. Ask "
             "for fewer."
         )
-    central = fit_power_law(measured.sizes, measured.mean())
-    drawn = fit_power_law(measured.sizes, draws)
+    weights = precision(draws)
+    central = fit_power_law(measured.sizes, measured.mean(), weights)
+    drawn = fit_power_law(measured.sizes, draws, weights)
     gains = drawn.error(labels) - drawn.error(labels + more)
     low, high = np.quantile(gains, [0.025, 0.975])
     value = float((central.error(labels) - central.error(labels + more))[0])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headstart.errors import HeadstartError
-from headstart.metrics.learning_curve import MeasuredErrors, fit_power_law, gain_of_more
+from headstart.metrics.learning_curve import MeasuredErrors, fit_power_law, gain_of_more, precision
 from headstart.stages.context import CURVE_SHARE, Context
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
@@ -44,7 +44,9 @@ def _content(context: Context, measured: MeasuredErrors) -> dict[str, Any]:
         {"labels": int(n), "value": float(value), "low": float(a), "high": float(b)}
         for n, value, a, b in zip(measured.sizes, 1.0 - measured.mean(), low, high)
     ]
-    central, drawn = fit_power_law(measured.sizes, measured.mean()), fit_power_law(measured.sizes, draws)
+    weights = precision(draws)
+    central = fit_power_law(measured.sizes, measured.mean(), weights)
+    drawn = fit_power_law(measured.sizes, draws, weights)
     predicted = [
         {
             "labels": n,

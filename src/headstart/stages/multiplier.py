@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from headstart.budget import Clock
 from headstart.data.nested import nested_sizes, nested_subsets
-from headstart.metrics.learning_curve import FARTHEST, MIN_SIZES, MeasuredErrors, fit_power_law
+from headstart.metrics.learning_curve import FARTHEST, MIN_SIZES, MeasuredErrors, fit_power_law, precision
 from headstart.problem import Rows
 from headstart.stages.from_random import FromRandom
 from headstart.types import Reporter
@@ -119,8 +119,9 @@ def multiplier_of(
     def times(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.where(sizes <= limit, sizes, np.inf) / labels
 
-    central = times(fit_power_law(measured.sizes, measured.mean()).size_for(np.array([target])))
-    drawn = times(fit_power_law(measured.sizes, draws).size_for(targets))
+    spread = precision(draws)
+    central = times(fit_power_law(measured.sizes, measured.mean(), spread).size_for(np.array([target])))
+    drawn = times(fit_power_law(measured.sizes, draws, spread).size_for(targets))
     ordered = np.sort(drawn)
     low, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (0.025, 0.975))
     return Multiplier(float(central[0]), low, high, limit / labels, measured)
