@@ -33,7 +33,7 @@ def test_a_fit_measures_scratch_beside_transfer_on_rows_that_neither_learnt_from
     assert [p["name"] for p in scratch["transfer"]] == ["head"]
     assert 0 < scratch["transfer"][0]["seconds"] < result["seconds"]
     assert scratch["points"][-1]["seconds"] < 0.06 * 300
-    assert scratch["sentence"].startswith("transfer reached ")
+    assert scratch["sentence"].startswith("Transfer reached ")
 
 
 def test_prove_trains_to_the_end_and_adds_what_it_found_to_the_run(run: Path) -> None:

@@ -94,7 +94,7 @@ def _sentence(context: Context, content: dict[str, Any]) -> str:
     first = transfer[0]
     reached = best["value"] <= first["value"] if context.task.lower_is_better else best["value"] >= first["value"]
     told = (
-        f"transfer reached {100 * first['value']:.1f}% on {content['rows']} held-back rows {first['seconds']:.0f} s "
+        f"Transfer reached {100 * first['value']:.1f}% on {content['rows']} held-back rows {first['seconds']:.0f} s "
         "after the start"
     )
     spent = points[-1]["seconds"]
