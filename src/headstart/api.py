@@ -20,8 +20,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     """Select, replace the head, fine-tune, evaluate, save.
 
     data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
-    (task, model, out, test, test_size, seed, depth, input_column, target_column, group_column, shift_column, exclude,
-    labels, split, engine, plan, offline, cache_dir).
+    (task, model, out, test, test_size, seed, depth, input_column, target_column, label_separator, group_column,
+    shift_column, exclude, labels, split, engine, plan, offline, cache_dir).
     Raises HeadstartError for whatever the caller can mend.
     """
     known = [f.name for f in fields(Settings)]
@@ -100,7 +100,10 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
     trained_on = predictor.result["data"]["columns"]
     table = folders.read(Path(data).expanduser())
     names = {role: name if (name := trained_on.get(role)) in table.columns else None for role in ("input", "target")}
-    columns = column_inference.infer(table, names["input"], names["target"], None, (task.modality, task.target_kind))
+    columns = column_inference.infer(
+        table, names["input"], names["target"], None, (task.modality, task.target_kind),
+        (predictor.result.get("settings") or {}).get("label_separator"),
+    )  # fmt: skip
     dataset = check(table, columns, task.name, Path(data), shown, known_classes=tuple(predictor.classes_))
     inputs = [e.input for e in dataset.examples]
     found = [

@@ -83,7 +83,12 @@ def read_scored(run: Path, result: dict[str, Any] | None = None) -> Scored:
 
 def _prediction(line: Mapping[str, Any]) -> Prediction:
     return Prediction(
-        line["input"], line["target"], line.get("label"), line.get("probabilities") or {}, text=line.get("text")
+        line["input"],
+        line["target"],
+        line.get("label"),
+        line.get("probabilities") or {},
+        text=line.get("text"),
+        labels=tuple(line["labels"]) if "labels" in line else None,
     )
 
 

@@ -8,10 +8,12 @@ from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
+from headstart.data.label_sets import labels_of
 from headstart.stages.context import Context
 from headstart.stages.evaluate import Evaluated
 from headstart.stages.finetune import Tuned
 from headstart.stages.select import Selected
+from headstart.types import Dataset
 
 VERSIONED = ("torch", "timm", "transformers", "openvino", "numpy", "scikit-learn")
 
@@ -132,7 +134,7 @@ def _data(context: Context) -> dict[str, Any]:
         "quarantined": len(dataset.rejected),
         "quarantine_reasons": dict(Counter(r.reason for r in dataset.rejected)),
         "duplicates_grouped": sum(n - 1 for n in groups.values() if n > 1),
-        "classes": dict(sorted(Counter(str(e.target) for e in dataset.examples).items())) if dataset.classes else {},
+        "classes": _class_counts(dataset),
         "columns": dataset.columns,
         "fingerprint": dataset.fingerprint,
         "split": {
@@ -144,6 +146,14 @@ def _data(context: Context) -> dict[str, Any]:
         },
         "notes": list(dataset.notes),
     }
+
+
+def _class_counts(dataset: Dataset) -> dict[str, int]:
+    """How many examples have each class, by name; empty where targets are texts."""
+    if not dataset.classes:
+        return {}
+    each = (labels_of(e.target) if dataset.several else (str(e.target),) for e in dataset.examples)
+    return dict(sorted(Counter(name for names in each for name in names).items()))
 
 
 def _next_commands(context: Context) -> list[str]:

@@ -45,7 +45,7 @@ class Extractor:
     parts: what is kept of each example, each in a store of its own: "pooled", and the cuts whose states are cached.
     part_bytes: of one example's part, measured on a sample. speedup: how many times faster an example of mean length is
     than those that the engine was timed on. kept: where the converted network lies. dtype: in which values are kept.
-    batches_by_torch: those whose answers were not finite by the engine.
+    batches_by_torch: those whose answers were not finite by the engine. opened_s: seconds that opening took.
     """
 
     backbone: Backbone
@@ -61,6 +61,7 @@ class Extractor:
     misses: int = 0
     seconds: float = 0.0
     batches_by_torch: int = 0
+    opened_s: float = 0.0
     stores: dict[tuple[str, str], FeatureStore] = field(default_factory=dict)
 
     @property
@@ -93,6 +94,7 @@ def open_extractor(
 
     sample: some tens of examples, drawn evenly. cuts: those whose states are to be cached beside the pooled features.
     """
+    begin = time.perf_counter()
     prefix = backbone.prefix(cuts)
     items, speedup = _typical(backbone, sample)
     batch = backbone.collate(items)
@@ -104,6 +106,7 @@ def open_extractor(
     extractor.speedup = speedup
     sizes = {n: out.nbytes // len(items) for n, out in zip(prefix.output_names, chosen.run(batch))}
     extractor.part_bytes = {part: sum(sizes[n] for n in extractor.names(part)) for part in parts}
+    extractor.opened_s = time.perf_counter() - begin
     return extractor
 
 

@@ -26,6 +26,7 @@ class Plan:
     precision: that the frozen part runs in, "f32" or "16-bit". select_rows: rows that score each candidate. dev_rows:
     development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
+    control_engine: that the control's network runs in. test_rows: that are scored.
     decoding: how answers are decoded (beams), 0 where there is nothing to choose.
     """
 
@@ -38,6 +39,8 @@ class Plan:
     rungs: tuple[RungPlan, ...] | None = None
     control_labels: int | None = None
     control_rows: int | None = None
+    control_engine: str | None = None
+    test_rows: int | None = None
     decoding: int | None = None
     seed: int = 0
 
@@ -88,7 +91,7 @@ def _check_field(file: Path, name: str, value: object) -> None:
         wanted = 'a list of {"name": a depth, "folds": a number from 1, "epochs": a number from 1}'
     elif name == "views":
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
-    elif name in ("model", "engine", "precision"):
+    elif name in ("model", "engine", "precision", "control_engine"):
         fits, wanted = isinstance(value, str), "a name"
     else:
         fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "a whole number from 0"

@@ -115,13 +115,15 @@ class Predictor:
     def predict(self, inputs: Inputs, abstain: None = None) -> list[str]: ...
     @overload
     def predict(self, inputs: Inputs, abstain: float) -> list[str | None]: ...
-    def predict(self, inputs: Inputs, abstain: float | None = None) -> Sequence[str | None]:
-        """Class names or texts of these paths (or texts); with abstain None where more than one class is possible.
+    def predict(self, inputs: Inputs, abstain: float | None = None) -> Sequence[Any]:
+        """Class names or texts of these paths (or texts), lists of names where an input may have several; with
+        abstain None where more than one class is possible.
 
         abstain: as in `stream`, whose predictions also name the candidates.
         Raises DataError when any input cannot be used; `stream` gives error rows instead.
         """
-        return [p.text if p.text is not None else p.label for p in self._all(inputs, abstain)]
+        found = self._all(inputs, abstain)
+        return [list(p.labels) if p.labels is not None else p.label if p.text is None else p.text for p in found]
 
     def predict_proba(self, inputs: Inputs) -> NDArray[np.float64]:
         """Probabilities (n, classes), columns in the order of classes_.

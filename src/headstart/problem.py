@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone
+from headstart.data.label_sets import members
 from headstart.features import Features
 from headstart.types import Dataset
 
@@ -57,6 +58,13 @@ class Problem:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             items = pool.map(self.backbone.encode, [self.dataset.examples[r] for r in rows], chosen)
             return self.backbone.batch_state(None, list(items))
+
+    def label_sets(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which classes each of these rows has, (n, C), where an example may have several."""
+        if "label_sets" not in self.memo:
+            self.memo["label_sets"] = members(self.dataset.examples, self.dataset.classes)
+        found: NDArray[np.bool_] = self.memo["label_sets"][rows]
+        return found
 
     def targets(self, rows: Rows) -> list[str]:
         """Target names or texts of these rows."""

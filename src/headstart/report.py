@@ -60,6 +60,14 @@ METRICS = {
     "rouge2": Metric("ROUGE-2", "percent", "pairs of words shared with the reference"),
     "chrf_loss": Metric("one minus chrF", "percent", "0 is perfect, lower is better"),
     "rouge_l_loss": Metric("one minus ROUGE-L", "percent", "0 is perfect, lower is better"),
+    "f1_per_input": Metric(
+        "F1 of each one's labels", "percent", "labels found without false ones, mean over {things}", True
+    ),
+    "micro_f1": Metric("micro F1", "score", "the same for all labels of all together"),
+    "macro_average_precision": Metric("macro average precision", "score", "ranking by each label, all labels equal"),
+    "binary_log_loss": Metric(
+        "binary log-loss", "score", "penalty for little trust in what is right, mean over labels"
+    ),
     "cer": Metric("character error rate", "percent", "the same count for single characters; lower is better"),
 }
 THINGS = {"image": "images", "text": "texts", "audio": "recordings"}

@@ -25,6 +25,7 @@ class Settings:
     exclude: a table whose column "input" or "id" names rows to leave out, such as a CSV file of a run's findings.
     labels: a table of corrected labels in the same form. split: an earlier run's split.csv, whose test rows and folds
     are kept.
+    label_separator: between several labels in one cell; JSON lists need none.
     shift_column: each of its values is held out in turn: depth is decided, and scores are told, by networks that have
     not met it.
     cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
@@ -41,6 +42,7 @@ class Settings:
     depth: str = "auto"
     input_column: str | None = None
     target_column: str | None = None
+    label_separator: str | None = None
     group_column: str | None = None
     shift_column: str | None = None
     exclude: str | None = None
@@ -58,6 +60,8 @@ class Settings:
             raise SettingError(f"test_size is {self.test_size}; give a share between 0.05 and 0.5.")
         if not 5 <= self.budget_seconds < float("inf"):
             raise SettingError(f"budget is {self.budget_seconds:g} s; give at least 5 s, for example 5m.")
+        if self.label_separator is not None and not self.label_separator.strip():
+            raise SettingError("label_separator is empty; give what stands between labels, such as ',' or ';'.")
         if self.engine not in ENGINES:
             raise SettingError(f"engine is {self.engine!r}; choose one of {', '.join(ENGINES)}.")
         if self.seed < 0:

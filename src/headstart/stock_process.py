@@ -116,5 +116,7 @@ class StockProcess:
 def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Prediction:
     """A stock loader's row as a prediction."""
     chances: dict[str, float] = row.get("probabilities", {})
+    if "labels" in row:
+        return Prediction(name, target, probabilities=chances, labels=tuple(row["labels"]))
     label = max(chances, key=lambda name: chances[name]) if chances else None
     return Prediction(name, target, label, chances, row.get("text"))

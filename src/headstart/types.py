@@ -50,7 +50,8 @@ class Dataset:
     fingerprint: digest over ids, contents and targets.
     notes: sentences for the summary (what was inferred, scaled, collapsed).
     side: other columns with few values, name -> a value for each example. excluded: rows left out because the user
-    said so; corrected: rows whose label the user replaced.
+    said so; corrected: rows whose label the user replaced. several: whether an example may have any number of classes;
+    its target is then a JSON list of them.
     """
 
     task: str
@@ -65,6 +66,7 @@ class Dataset:
     side: dict[str, tuple[str, ...]] = field(default_factory=dict)
     excluded: int = 0
     corrected: int = 0
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One output. Class tasks fill label and probabilities, text tasks fill text.
+    """One output. Class tasks fill label and probabilities, text tasks fill text; where an input may have several
+    labels, labels holds those whose probability reaches its threshold, and target is a JSON list.
 
     candidates: the classes of the conformal set, most probable first, where one was asked for; label is then None
     unless the set holds exactly one. ood_percentile: share of inputs like the development rows that lie nearer to them,
@@ -144,6 +147,7 @@ class Prediction:
     candidates: tuple[str, ...] | None = None
     ood: bool | None = None
     ood_percentile: float | None = None
+    labels: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The line that `predict` writes: input with label, probability, probabilities and, where they were asked for
@@ -153,6 +157,8 @@ class Prediction:
             return {"input": self.id, "error": self.error}
         if self.text is not None:
             row: dict[str, Any] = {"input": self.id, "text": self.text}
+        elif self.labels is not None:
+            row = {"input": self.id, "labels": list(self.labels), "probabilities": self.probabilities}
         else:
             top = self.probabilities.get(self.label or "")
             row = {"input": self.id, "label": self.label, "probability": top}

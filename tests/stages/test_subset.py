@@ -14,7 +14,7 @@ from headstart.budget import Clock
 from headstart.data.split import Split
 from headstart.plan import Plan
 from headstart.settings import Settings
-from headstart.stages.subset import fit_rows_to_budget
+from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows
 from headstart.types import Dataset, Example
 
 N = 2000
@@ -94,3 +94,23 @@ def test_at_least_a_hundred_rows_are_tried() -> None:
     context = context_of(seconds=10)
     fit_rows_to_budget(context, selected_at(20))
     assert 60 <= len(context.split.dev) <= 100
+
+
+def test_test_rows_are_thinned_out_where_scoring_all_would_take_too_long() -> None:
+    context = context_of(seconds=20)
+    score_fewer_rows(context, selected_at(20))  # 0.35 * 20 s * 10 a second = 70 of 400
+    kept = context.split.test
+    assert 60 <= len(kept) <= 80 and set(kept) <= set(range(1600, N))
+    assert sorted(kept // 2) == sorted([*kept[::2] // 2] * 2)  # whole groups
+    assert abs(np.mean(kept % 8 < 2) - 0.25) < 0.1
+    assert context.plan.test_rows == 70
+    assert context.warnings[0].startswith(f"{len(kept)} of 400 test rows are scored: more would not fit the budget")
+    again = context_of(seconds=600, plan=context.plan)
+    score_fewer_rows(again, selected_at(20))
+    assert (again.split.test == kept).all()  # as planned
+
+
+def test_all_test_rows_are_scored_where_they_fit() -> None:
+    context = context_of(seconds=300)
+    score_fewer_rows(context, selected_at(20))
+    assert len(context.split.test) == 400 and context.warnings == [] and context.plan.test_rows == 400

@@ -14,8 +14,11 @@ from headstart.types import Dataset, ModelSource
 # library; the file in headstart/stock that runs what was saved
 LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("timm", "image", "class"): ("headstart.backbones.timm", "timm_images.py"),
+    ("timm", "image", "labels"): ("headstart.backbones.timm", "timm_images.py"),
     ("transformers", "text", "class"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
+    ("transformers", "text", "labels"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
     ("transformers", "audio", "class"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
+    ("transformers", "audio", "labels"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
     ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
     ("transformers", "text", "text"): ("headstart.backbones.transformers_text_to_text", "text_to_text.py"),
 }

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 )
 @click.option("--input-column", help="Column with the texts or file names.")
 @click.option("--target-column", help="Column with the labels, transcripts or texts to write.")
+@click.option(
+    "--label-separator", help="What stands between several labels in one cell, such as ',' (JSON lists need none)."
+)
 @click.option("--group-column", help="Rows with the same value here are never separated by a split.")
 @click.option(
     "--shift-column",

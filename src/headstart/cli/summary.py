@@ -16,7 +16,13 @@ FOUND = {
     "outliers": ("outlier", "outliers"),
     "classes": ("class that cannot be judged or told apart", "classes that cannot be judged or told apart"),
 }
-NAMES = {"accuracy": "accuracy", "wer": "word error rate", "chrf": "chrF", "rouge_l": "ROUGE-L"}
+NAMES = {
+    "accuracy": "accuracy",
+    "wer": "word error rate",
+    "chrf": "chrF",
+    "f1_per_input": "F1 per input",
+    "rouge_l": "ROUGE-L",
+}
 
 
 def summary_lines(result: dict[str, Any], run: str) -> list[str]:

@@ -10,11 +10,13 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.data.checked import Checked, UnusableInput
 from headstart.data.columns import Columns
 from headstart.data.groups import group_rows
+from headstart.data.label_sets import joined, labels_of, parse_cell
 from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable, Row
 from headstart.data.text_pairs import pair_notes
@@ -40,7 +42,14 @@ def check(
     unusual: Counter[str] = Counter()
     for row, outcome in zip(table.rows, outcomes):
         target = row.values[columns.target].strip()
-        if isinstance(outcome, Checked) and known_classes and target not in known_classes:
+        if columns.target_kind == "labels" and isinstance(outcome, Checked):
+            outcome = _known(outcome, target, columns, known_classes)
+        if (
+            isinstance(outcome, Checked)
+            and known_classes
+            and columns.target_kind == "class"
+            and target not in known_classes
+        ):
             rejected.append(
                 Rejected(row_id(row, columns), "unknown class", f"{target!r} is not among the model's classes")
             )
@@ -59,12 +68,15 @@ def check(
     if (columns.modality, columns.target_kind) == ("text", "text") and not known_classes:
         notes += pair_notes(examples)
     classes = known_classes
+    several = columns.target_kind == "labels"
+    if several and not known_classes:
+        examples, classes = _label_sets(examples, columns, notes)
     if columns.target_kind == "class" and not known_classes:
         classes = _classes(examples, columns, notes)
     notes += _conflicts(examples) if columns.target_kind == "class" else []
     side = {} if known_classes else _side_columns([row for row, _ in kept], columns, table.columns)
     return Dataset(task, columns.modality, root, tuple(examples), tuple(rejected), classes, columns.by_role(),
-                   _fingerprint(examples), tuple(notes), side)  # fmt: skip
+                   _fingerprint(examples), tuple(notes), side, several=several)  # fmt: skip
 
 
 def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[Checked | UnusableInput]:
@@ -115,6 +127,8 @@ def _examples(kept: list[tuple[Row, Checked]], columns: Columns, base: Path) -> 
         if columns.modality != "text":
             value = str(base / value)
         target = row.values[columns.target].strip()
+        if columns.target_kind == "labels":
+            target = joined(parse_cell(target, columns.separator) or ())
         examples.append(Example(row_id(row, columns), value, target, group, checked.digest, row.split, near))
     return examples, grouped.notes
 
@@ -130,6 +144,34 @@ def _side_columns(rows: list[Row], columns: Columns, names: Iterable[str]) -> di
         if 2 <= len(values) <= len(rows) // SIDE_ROWS and len(found) < SIDE_COLUMNS:
             found[name] = tuple(sys.intern(row.values[name].strip()) for row in rows)
     return found
+
+
+def _known(outcome: Checked, cell: str, columns: Columns, known_classes: tuple[str, ...]) -> Checked | UnusableInput:
+    """Refuse labels that a trained model does not have."""
+    strange = [
+        name for name in parse_cell(cell, columns.separator) or () if known_classes and name not in known_classes
+    ]
+    if strange:
+        return UnusableInput("unknown class", f"{strange[0]!r} is not among the model's labels")
+    return outcome
+
+
+def _label_sets(examples: list[Example], columns: Columns, notes: list[str]) -> tuple[list[Example], tuple[str, ...]]:
+    """Examples whose targets hold labels that occur twice or more, and these labels."""
+    counts = Counter(label for e in examples for label in labels_of(e.target))
+    classes = tuple(sorted(label for label, n in counts.items() if n >= 2))
+    if len(classes) < 2:
+        raise DataError(f"Column {columns.target!r} holds {len(classes)} labels that occur twice or more. Several "
+                        "labels for an input need at least two; check the column and --label-separator.")  # fmt: skip
+    rare = sorted(set(counts) - set(classes))
+    if rare:
+        notes.append(f"{len(rare)} labels that occur once are left out (such as {rare[0]!r})")
+        kept = set(classes)
+        examples = [replace(e, target=joined(kept & set(labels_of(e.target)))) for e in examples]
+    each = sum(len(labels_of(e.target)) for e in examples) / len(examples)
+    none = sum(not labels_of(e.target) for e in examples)
+    notes.append(f"{len(classes)} labels, {each:.1f} for an input on average" + (f", none for {none}" if none else ""))
+    return examples, classes
 
 
 def _classes(examples: list[Example], columns: Columns, notes: list[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from headstart.data.label_sets import holds_lists, separator_of
 from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable
 from headstart.errors import DataError
@@ -22,7 +23,10 @@ TRANSCRIPT_NAMES = ("transcription", "transcript", "text", "sentence")
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names by role, and what they hold. target_kind: "class" or "text"."""
+    """Column names by role, and what they hold. target_kind: "class", "labels" (any number of them) or "text".
+
+    separator: between labels in a cell; None where cells are JSON lists.
+    """
 
     input: str
     target: str
@@ -30,6 +34,7 @@ class Columns:
     target_kind: str
     group: str | None = None
     sentence: str = ""
+    separator: str | None = None
 
     @property
     def is_summary(self) -> bool:
@@ -47,8 +52,10 @@ def infer(
     target_column: str | None = None,
     group_column: str | None = None,
     wanted: tuple[str, str] | None = None,
+    separator: str | None = None,
 ) -> Columns:
-    """Choose the columns; flags override. wanted: (modality, target_kind) where the user named the task.
+    """Choose the columns; flags override. wanted: (modality, target_kind) where the user named the task. separator:
+    between several labels in a cell.
 
     Raises DataError naming the columns seen, the nearest name and the flag to use.
     """
@@ -66,9 +73,14 @@ def infer(
                         f"{MODALITIES[modality].plural}. Name another with --input-column.")  # fmt: skip
     others = [c for c in table.columns if c not in (source, group_column)]
     target, kind = _find_target(table, others, modality, target_column, wanted)
+    cells = [row.values[target] for row in table.rows]
+    if kind == "class" and (separator or holds_lists(cells)):
+        kind = "labels"
     seen = ", ".join(table.columns)
+    if kind == "class" and (likely := separator_of(cells)):
+        seen += f"; cells of {target!r} look like several labels: then say --label-separator {likely!r}"
     sentence = f"input {source!r}, target {target!r} (columns: {seen})"
-    return Columns(source, target, modality, kind, group_column, sentence)
+    return Columns(source, target, modality, kind, group_column, sentence, separator)
 
 
 def _pair(table: RawTable, wanted: tuple[str, str] | None) -> tuple[str, str] | None:

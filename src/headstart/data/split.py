@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
+from headstart.data.label_sets import members, rarest
 from headstart.errors import DataError
 from headstart.types import Dataset
 
@@ -62,7 +63,9 @@ def make_split(dataset: Dataset, seed: int, test_size: float, cross_validate_sma
 
 
 def label_indices(dataset: Dataset) -> NDArray[np.int64]:
-    """Class index of each row; zeros where targets are texts."""
+    """Class index of each row; zeros where targets are texts; its rarest label's where it may have several."""
+    if dataset.several:
+        return rarest(members(dataset.examples, dataset.classes))
     index = {name: i for i, name in enumerate(dataset.classes)}
     return np.array([index.get(e.target or "", 0) for e in dataset.examples], dtype=np.int64)
 
@@ -82,6 +85,8 @@ def _held_out(labels: NDArray[np.int64], folds: NDArray[np.integer]) -> NDArray[
 
 def _require_two_groups(dataset: Dataset, labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
     """A class whose rows are all in one group cannot be learnt and tested apart."""
+    if dataset.several:
+        return  # a label that the test rows lack is scored on none
     for c, name in enumerate(dataset.classes):
         members = groups[labels == c]
         if len(np.unique(members)) == 1:
@@ -96,7 +101,7 @@ def require_learnable(dataset: Dataset, split: Split) -> None:
     _check_classes(dataset, labels, split.dev)
     if split.n_folds < 2:
         raise DataError(f"The {len(split.dev)} rows to learn from form one fold, so none can be held out. Add rows.")
-    for c, name in enumerate(dataset.classes):
+    for c, name in enumerate(dataset.classes if not dataset.several else ()):
         folds = split.folds[labels[split.dev] == c]
         if len(np.unique(folds)) == 1:
             raise DataError(f"All {len(folds)} rows to learn {name!r} from are in one fold of the split, so that it "
@@ -104,7 +109,11 @@ def require_learnable(dataset: Dataset, split: Split) -> None:
 
 
 def _check_classes(dataset: Dataset, labels: NDArray[np.int64], dev: NDArray[np.int64]) -> None:
-    missing = [name for c, name in enumerate(dataset.classes) if not (labels[dev] == c).any()]
+    if dataset.several:
+        learnt = np.asarray(members([dataset.examples[row] for row in dev], dataset.classes).any(0))
+        missing = [name for name, found in zip(dataset.classes, learnt.tolist()) if not found]
+    else:
+        missing = [name for c, name in enumerate(dataset.classes) if not (labels[dev] == c).any()]
     if missing:
         raise DataError(f"No training row has the label {missing[0]!r}, which occurs in the test rows. "
                         "Add training examples of it, or remove it from the test set.")  # fmt: skip

@@ -9,16 +9,20 @@ from headstart.stages.select import Selected
 
 MIN_LABELS = 50
 MIN_ROWS = 20
+OPENING_TORCH_S = 1.0
 ROWS_SHARE = 0.5  # of the control's seconds at most for its test rows, where it also needs labels
 
 
 @dataclass(frozen=True)
 class ControlSize:
-    """labels: that the control learns from (0 where it learns nothing). rows: test rows. seconds: predicted."""
+    """labels: that the control learns from (0 where it learns nothing). rows: test rows. seconds: predicted. engine:
+    that a network of the control's own runs in.
+    """
 
     labels: int
     rows: int
     seconds: float
+    engine: str
 
 
 def control_size(context: Context, selected: Selected, output_s: float, n_test: int) -> ControlSize | None:
@@ -26,9 +30,11 @@ def control_size(context: Context, selected: Selected, output_s: float, n_test: 
 
     output_s: seconds from a row's cached state to its answer. n_test: test rows there are.
     """
-    task, plan, rate = context.task, context.plan, selected.exact_rate
+    task, plan = context.task, context.plan
     per_label, per_test = task.control_passes
     seconds = min(CONTROL_SHARE * context.clock.budget_seconds, context.clock.left() - 10)
+    engine, rate, opening_s = _engine(context, selected, seconds, per_label > 0)
+    seconds -= opening_s
     row_s = per_test / rate + output_s
     rows = min(n_test, task.control_test_rows, max(0, int((ROWS_SHARE if per_label else 1.0) * seconds / row_s)))
     labels = 0
@@ -39,4 +45,18 @@ def control_size(context: Context, selected: Selected, output_s: float, n_test: 
         rows, labels = plan.control_rows, plan.control_labels
     if rows < min(MIN_ROWS, n_test) or (per_label and labels < min(MIN_LABELS, len(context.split.dev))):
         return None
-    return ControlSize(labels, rows, rows * row_s + labels * per_label / rate)
+    return ControlSize(labels, rows, opening_s + rows * row_s + labels * per_label / rate, engine)
+
+
+def _engine(context: Context, selected: Selected, seconds: float, has_own: bool) -> tuple[str, float, float]:
+    """The engine of a control, its examples a second, and the seconds until it runs.
+
+    Converting a second network pays only where the control is large: else it runs on torch.
+    """
+    extractor = selected.exact or selected.extractor
+    name, planned = extractor.engine.name, context.plan.control_engine
+    if not has_own:
+        return name, extractor.rate, 0.0
+    if planned == "torch" or (planned is None and 2 * extractor.opened_s > seconds):
+        return "torch", extractor.stock_rate, OPENING_TORCH_S
+    return name, extractor.rate, extractor.opened_s

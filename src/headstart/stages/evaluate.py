@@ -215,11 +215,12 @@ def _control(
     if context.task.control_is_untuned and tuned.module is None:
         return _control_is_shipped(context, found, test)
     size = control_size(context, selected, output_s, len(test))
-    context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0)
+    context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0,
+                                         control_engine=size.engine if size else None)  # fmt: skip
     if size is None:
         context.warnings.append("The control did not fit the budget.")
         return None
-    setup = ControlSetup(selected.extractor, size.labels, size.rows, context.reporter)
+    setup = ControlSetup(selected.extractor, size.labels, size.rows, context.reporter, size.engine)
     control = context.task.control(selected.problem, train, test, setup)
     groups = selected_groups(context, control.rows)
     theirs = context.task.score(control.predictions, groups, context.rng(6))

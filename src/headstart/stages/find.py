@@ -61,7 +61,7 @@ def find(context: Context, selected: Selected, replaced: Replaced, evaluated: Ev
     checks: dict[str, Callable[[], Finding]] = {"duplicates": lambda: _duplicates(context)}
     if context.split.method == "given":
         checks["leaks"] = lambda: _leaks(context, evaluated)
-    if context.dataset.classes:
+    if context.dataset.classes and context.task.exclusive_classes:
         if context.dataset.side:
             checks["columns"] = lambda: _columns(context, selected)
         checks["classes"] = lambda: _classes(context, selected, replaced)

@@ -135,9 +135,9 @@ def from_random(task: Task, problem: Problem) -> FromRandom:
     return FromRandom(task, replace(problem, backbone=_randomised(problem, problem.seed), features=features, memo={}))
 
 
-def scored_rows(rows: Rows) -> Rows:
+def scored_rows(rows: Rows, limit: int = SCORED_ROWS) -> Rows:
     """Few enough rows to be scored many times."""
-    return spread_evenly(rows, SCORED_ROWS)
+    return spread_evenly(rows, min(limit, SCORED_ROWS))
 
 
 def _randomised(problem: Problem, seed: int) -> Backbone:

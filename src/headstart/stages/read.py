@@ -27,10 +27,15 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
     table = folders.read(root)
     if settings.test is not None:
         table = _with_test(table, folders.read(Path(settings.test).expanduser()))
-    named = task_named(settings.task) if settings.task else None
+    named = task_named(settings.task, settings.label_separator is not None) if settings.task else None
     wanted = (named.modality, named.target_kind) if named else None
     columns = column_inference.infer(
-        table, settings.input_column, settings.target_column, settings.group_column, wanted
+        table,
+        settings.input_column,
+        settings.target_column,
+        settings.group_column,
+        wanted,
+        settings.label_separator,
     )
     task = named or task_for(columns.modality, columns.target_kind, columns.is_summary)
     corrected = excluded = 0

@@ -16,7 +16,9 @@ from headstart.stages.select import Selected
 REPORT_S = 6.0
 MIN_STEPS = 3
 STEP_PASSES = 3.0  # of torch, that a training step costs
-MARKS = (0.33, 0.66)  # of the seconds: scored there, and at the end
+MARKS = (0.5,)  # of the seconds: scored there, and at the end
+SCORING_SHARE = 0.35  # of the seconds, for both
+MIN_SCORED = 40
 
 
 def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[str, Any] | None:
@@ -46,11 +48,14 @@ def _skipped(why: str) -> dict[str, Any]:
 
 def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float) -> dict[str, Any]:
     split, task = context.split, context.task
-    held, learnt = scored_rows(split.dev[split.folds == 0]), split.dev[split.folds != 0]
-    end = context.clock.spent() + limit_s
+    rate, learnt = selected.extractor.stock_rate, split.dev[split.folds != 0]
+    affordable = int(SCORING_SHARE * limit_s * rate / (len(MARKS) + 1))
+    held = scored_rows(split.dev[split.folds == 0], max(MIN_SCORED, affordable))
+    scoring_s = len(held) / rate
+    end = context.clock.spent() + limit_s - scoring_s  # the last scoring comes after it
     recipe = selected.problem.backbone.recipe(SCRATCH)
-    step_s = STEP_PASSES * recipe.batch_size / selected.extractor.stock_rate
-    if limit_s < MIN_STEPS * step_s:
+    step_s = STEP_PASSES * recipe.batch_size / rate
+    if limit_s < MIN_STEPS * step_s + (len(MARKS) + 1) * scoring_s:
         return _skipped(f"a step would take about {step_s:.1f} s, and {max(limit_s, 0):.0f} s are left for it")
     random = from_random(task, selected.problem)
     module = random.build(selected.problem.seed)

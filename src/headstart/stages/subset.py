@@ -17,8 +17,10 @@ from headstart.types import Dataset
 
 PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
 SAVING_S = 20.0
+SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
 PARTS = 50  # rows are left out by fiftieths
 MIN_ROWS = 100
+MIN_SCORED = 30
 
 
 def fit_rows_to_budget(context: Context, selected: Selected) -> None:
@@ -37,6 +39,28 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     context.warnings.append(f"{told}. Give more time with --budget to use them all.")
     context.reporter.say(told)
     context.run.log("rows", kept=kept, of=rows, examples_per_second=selected.extractor.rate)
+
+
+def score_fewer_rows(context: Context, selected: Selected) -> None:
+    """Replace the context's test rows by a stratified part of them (whole groups) where the stock loader's pass over
+    all would take more than its share of the budget.
+    """
+    split, rows = context.split, len(context.split.test)
+    wanted = context.plan.test_rows
+    if wanted is None:
+        wanted = max(MIN_SCORED, int(SCORING_SHARE * context.clock.budget_seconds * selected.extractor.stock_rate))
+    context.plan = context.plan.with_(test_rows=min(wanted, rows))
+    if wanted >= rows:
+        return
+    dataset, seed = context.dataset, context.settings.seed
+    labels, groups = label_indices(dataset)[split.test], group_indices(dataset)[split.test]
+    n_parts = min(PARTS, len(np.unique(groups)))
+    parts = grouped_folds(labels, groups, n_parts, seed + 5)
+    test: Rows = split.test[parts < max(1, round(wanted / rows * n_parts))]
+    context.split = replace(split, test=test)
+    told = f"{len(test)} of {rows} test rows are scored: more would not fit the budget"
+    context.warnings.append(f"{told}. Give more time with --budget to score them all.")
+    context.reporter.say(told)
 
 
 def _missing(context: Context, selected: Selected) -> int:

@@ -19,20 +19,25 @@ def prepare() -> None:
     import timm  # noqa: F401
 
 
-def load(folder: str) -> tuple[Any, Any, list[str], Any]:
-    """Model, reader of transformed images, class names, and what runs parts side by side."""
+def load(folder: str) -> tuple[Any, Any, Any, Any]:
+    """Model, reader of transformed images, what makes rows of logits, and what runs parts side by side."""
     import timm
 
     # sibling files, both as a script and inside the package
-    names = ("decode", "side_by_side")
-    decode, parallel = (import_module(f"{__package__}.{name}" if __package__ else name) for name in names)
+    names = ("decode", "side_by_side", "label_sets")
+    decode, parallel, label_sets = (import_module(f"{__package__}.{name}" if __package__ else name) for name in names)
 
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     config = timm.data.resolve_model_data_config(model)
     transform = timm.data.create_transform(**config, is_training=False)
     labels = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["label_names"]
     model = fold_batch_norm(model, config["input_size"])
-    return model, lambda path: transform(decode.read_image(path)), labels, parallel.side_by_side
+    return (
+        model,
+        lambda path: transform(decode.read_image(path)),
+        label_sets.rows_of(folder, labels),
+        parallel.side_by_side,
+    )
 
 
 def fold_batch_norm(model: Any, input_size: tuple[int, int, int]) -> Any:
@@ -60,21 +65,20 @@ def fold_batch_norm(model: Any, input_size: tuple[int, int, int]) -> Any:
     return folded if (found - expected).abs().max() <= FOLDED_ERROR * expected.abs().max() else model
 
 
-def predict(
-    loaded: tuple[Any, Any, list[str], Any], inputs: list[str], features: bool = False
-) -> Iterator[dict[str, Any]]:
-    """One {"probabilities": {class: p}} for each image path, in order; with features also {"features": [D numbers]}."""
+def predict(loaded: tuple[Any, Any, Any, Any], inputs: list[str], features: bool = False) -> Iterator[dict[str, Any]]:
+    """One {"probabilities": {class: p}} for each image path, in order, with {"labels": […]} where an image may have
+    several; with features also {"features": [D numbers]}.
+    """
     import torch
 
-    model, read, labels, side_by_side = loaded
+    model, read, rows_of, side_by_side = loaded
     model = model.to(memory_format=torch.channels_last)
 
     def work(paths: list[str]) -> list[dict[str, Any]]:
         images = torch.stack([read(path) for path in paths]).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             states = model.forward_features(images)
-            probabilities = model.forward_head(states).double().softmax(-1).tolist()  # (B, C)
-            rows = [{"probabilities": dict(zip(labels, row))} for row in probabilities]
+            rows: list[dict[str, Any]] = rows_of(model.forward_head(states))  # (B, C)
             if features:
                 pooled = model.forward_head(states, pre_logits=True).tolist()  # (B, D)
                 rows = [{**row, "features": values} for row, values in zip(rows, pooled)]

@@ -17,14 +17,14 @@ def prepare() -> None:
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification  # noqa: F401
 
 
-def load(folder: str) -> tuple[Callable[[str], Any], Callable[[Any], tuple[Any, Any]], list[str], Any]:
-    """Reader of encoded recordings, a function from these to logits and features, class names, what runs parts."""
+def load(folder: str) -> tuple[Callable[[str], Any], Callable[[Any], tuple[Any, Any]], Any, Any]:
+    """Reader of encoded recordings, a function from these to logits and features, what makes rows, what runs parts."""
     import transformers
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
     # sibling files, both as a script and inside the package
-    names = ("decode", "side_by_side")
-    decode, parallel = (import_module(f"{__package__}.{name}" if __package__ else name) for name in names)
+    names = ("decode", "side_by_side", "label_sets")
+    decode, parallel, label_sets = (import_module(f"{__package__}.{name}" if __package__ else name) for name in names)
 
     transformers.logging.set_verbosity_error()
     extractor = AutoFeatureExtractor.from_pretrained(folder)
@@ -36,7 +36,7 @@ def load(folder: str) -> tuple[Callable[[str], Any], Callable[[Any], tuple[Any, 
         return extractor(samples, sampling_rate=rate, return_tensors="pt")[extractor.model_input_names[0]]
 
     classes = [model.config.id2label[i] for i in range(model.config.num_labels)]
-    return read, lambda values: _classify(model, values), classes, parallel.side_by_side
+    return read, lambda values: _classify(model, values), label_sets.rows_of(folder, classes), parallel.side_by_side
 
 
 def _classify(model: Any, values: Any) -> tuple[Any, Any]:
@@ -54,19 +54,19 @@ def _classify(model: Any, values: Any) -> tuple[Any, Any]:
 
 
 def predict(
-    loaded: tuple[Callable[[str], Any], Callable[[Any], tuple[Any, Any]], list[str], Any],
+    loaded: tuple[Callable[[str], Any], Callable[[Any], tuple[Any, Any]], Any, Any],
     inputs: list[str],
     features: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """One {"probabilities": {class: p}} for each path, in order; with features also {"features": [D numbers]}."""
     import torch
 
-    read, classify, labels, side_by_side = loaded
+    read, classify, rows_of, side_by_side = loaded
 
     def work(path: str) -> dict[str, Any]:
         with torch.inference_mode():
             logits, pooled = classify(read(path))
-            row: dict[str, Any] = {"probabilities": dict(zip(labels, logits.double().softmax(-1)[0].tolist()))}
+            row: dict[str, Any] = rows_of(logits)[0]
             return {**row, "features": pooled[0].tolist()} if features else row
 
     yield from side_by_side(work, inputs)

@@ -21,19 +21,20 @@ def prepare() -> None:
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
 
 
-def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
-    """Tokenizer, a function from tokens to logits (B, C) and pooled features (B, D), and class names."""
+def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], Any]:
+    """Tokenizer, a function from tokens to logits (B, C) and pooled features (B, D), and what makes rows of logits."""
     import torch
     import transformers
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+    label_sets = import_module(f"{__package__}.label_sets" if __package__ else "label_sets")  # a sibling file
     root = Path(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if not (root / "modules.json").is_file():
         classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
         names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
-        return tokenizer, lambda tokens: _classify(classifier, tokens), names
+        return tokenizer, lambda tokens: _classify(classifier, tokens), label_sets.rows_of(folder, names)
     # of an encoder-decoder only the encoder was saved, which AutoModel does not see
     encoder = getattr(transformers, AutoConfig.from_pretrained(folder).architectures[0]).from_pretrained(folder).eval()
     modules = json.loads((root / "modules.json").read_text(encoding="utf-8"))
@@ -47,7 +48,8 @@ def load(folder: str) -> tuple[Any, Callable[[dict[str, Any]], Any], list[str]]:
         pooled = torch.nn.functional.normalize(pooled) if unit_length else pooled
         return pooled @ dense["linear.weight"].T + dense["linear.bias"], pooled
 
-    return tokenizer, logits, [encoder.config.id2label[i] for i in range(len(dense["linear.bias"]))]
+    names = [encoder.config.id2label[i] for i in range(len(dense["linear.bias"]))]
+    return tokenizer, logits, label_sets.rows_of(folder, names)
 
 
 def _classify(classifier: Any, tokens: dict[str, Any]) -> tuple[Any, Any]:
@@ -61,7 +63,7 @@ def _classify(classifier: Any, tokens: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def predict(
-    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], inputs: list[str], features: bool = False
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], Any], inputs: list[str], features: bool = False
 ) -> Iterator[dict[str, Any]]:
     """One {"probabilities": {class: p}} for each text, in order; with features also {"features": [D numbers]}."""
     for start in range(0, len(inputs), CHUNK):
@@ -69,20 +71,20 @@ def predict(
 
 
 def _predict_chunk(
-    loaded: tuple[Any, Callable[[dict[str, Any]], Any], list[str]], texts: list[str], features: bool
+    loaded: tuple[Any, Callable[[dict[str, Any]], Any], Any], texts: list[str], features: bool
 ) -> list[dict[str, Any]]:
     """In batches of similar length, so that little is padded."""
     import torch
 
     parallel = import_module(f"{__package__}.side_by_side" if __package__ else "side_by_side")  # a sibling file
-    tokenizer, classify, labels = loaded
+    tokenizer, classify, rows_of = loaded
     ids = [_without_padding(i, tokenizer.pad_token_id) for i in tokenizer(texts, truncation=True)["input_ids"]]
     rows: list[dict[str, Any]] = [{}] * len(texts)
 
     def work(batch: dict[str, Any]) -> list[dict[str, Any]]:
         with torch.inference_mode():
             logits, pooled = classify(batch)
-            found = [{"probabilities": dict(zip(labels, row))} for row in logits.double().softmax(-1).tolist()]
+            found: list[dict[str, Any]] = rows_of(logits)
             if features:
                 found = [{**row, "features": values} for row, values in zip(found, pooled.tolist())]
         return found

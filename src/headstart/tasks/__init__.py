@@ -6,6 +6,7 @@ from headstart.errors import DataError, SettingError
 from headstart.tasks import (
     audio_classification,
     image_classification,
+    multi_label,
     speech_recognition,
     summarization,
     text_classification,
@@ -20,14 +21,18 @@ TASKS: dict[str, Task] = {
     "speech-recognition": speech_recognition.TASK,
     "translation": translation.TASK,
     "summarization": summarization.TASK,
+    **{task.name: task for task in multi_label.TASKS},
 }
 
 
-def task_named(name: str) -> Task:
-    """The task of this name. Raises SettingError with the names there are."""
+def task_named(name: str, several: bool = False) -> Task:
+    """The task of this name; several: the one of several labels for an input, where there is one.
+
+    Raises SettingError with the names there are.
+    """
     if name not in TASKS:
         raise SettingError(f"task is {name!r}; choose one of {', '.join(TASKS)}.")
-    return TASKS[name]
+    return TASKS.get(f"multi-label-{name}", TASKS[name]) if several else TASKS[name]
 
 
 def task_for(modality: str, target_kind: str, is_summary: bool = False) -> Task:

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
-
-from headstart.data import image
 from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
 from headstart.tasks.class_uncertainty import class_uncertainty
 from headstart.tasks.label_curve import class_label_curve
-from headstart.tasks.naive_classes import logistic_predictions
-from headstart.tasks.random_weights import random_weight_control
+from headstart.tasks.naive_classes import NaiveClasses
+from headstart.tasks.naive_features import of_images
+from headstart.tasks.random_weights import RandomWeightControl
 from headstart.tasks.task import Task
-from headstart.types import Example, Prediction
 
-
-def pixel_statistics(path: str) -> NDArray[np.float64]:
-    """Brightness per channel (mean, spread, 16-bin histogram) and an 8x8 grey thumbnail, (118,)."""
-    picture = image.load(path)
-    small = np.asarray(picture.resize((64, 64)), dtype=np.float64) / 255  # (64, 64, 3)
-    histograms = [np.histogram(small[..., c], bins=16, range=(0, 1))[0] / 4096 for c in range(3)]
-    thumbnail = np.asarray(picture.convert("L").resize((8, 8)), dtype=np.float64).ravel() / 255
-    return np.concatenate([small.mean((0, 1)), small.std((0, 1)), *histograms, thumbnail])
-
-
-def naive(train: Sequence[Example], test: Sequence[Example], classes: Sequence[str], seed: int) -> list[Prediction]:
-    """Pixel statistics, standardised, with logistic regression."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        values = np.stack(list(pool.map(lambda e: pixel_statistics(e.input), [*train, *test])))
-    mean, spread = values[: len(train)].mean(0), values[: len(train)].std(0)
-    scaled = (values - mean) / np.where(spread > 1e-9, spread, 1.0)
-    return logistic_predictions(scaled[: len(train)], train, scaled[len(train) :], test, classes, seed, c=0.1)
-
+HEAD = ClassHead()
 
 TASK = Task(
     name="image-classification",
     modality="image",
     target_kind="class",
-    head=ClassHead(),
+    head=HEAD,
     untuned="head",
     headline="accuracy",
     headline_unit="points",
@@ -51,8 +26,8 @@ TASK = Task(
     decision_folds=None,
     score=score_classes,
     naive_name="pixel statistics + logistic regression",
-    naive=naive,
-    control=random_weight_control,
+    naive=NaiveClasses(of_images),
+    control=RandomWeightControl(HEAD),
     control_passes=(1, 2),
     control_test_rows=500,
     choose_decoding=None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headstart.data.folds import grouped_folds
 from headstart.features import Extractor, extract, features_of, open_extractor
-from headstart.heads.classes import ClassHead
+from headstart.heads.head import Head
 from headstart.problem import Problem, Rows
 from headstart.tasks.task import Control, ControlSetup
 from headstart.types import Prediction, Silent
@@ -16,22 +16,31 @@ from headstart.types import Prediction, Silent
 CALIBRATION_EXAMPLES = 32
 
 
-def random_weight_control(problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
+@dataclass(frozen=True)
+class RandomWeightControl:
     """Fit the head on random-weight and on pretrained features of the same rows; predict the test rows with both."""
+
+    head: Head
+
+    def __call__(self, problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
+        return _control(self.head, problem, train, test, setup)
+
+
+def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
     train, test = subset(problem, train, setup.max_labels), subset(problem, test, setup.max_test)
     used = np.concatenate([train, test])
     examples = [problem.dataset.examples[r] for r in used]
     sample = [problem.backbone.encode(e, problem.backbone.views[0]) for e in examples[:CALIBRATION_EXAMPLES]]
     random = problem.backbone.randomised(problem.seed, sample)
     pretrained = setup.extractor
-    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), pretrained.engine.name)
-    before = _predict(problem, other, used, len(train), setup, "Random-weight control")
-    after = _predict(problem, pretrained, used, len(train), setup, "Pretrained counterpart")
+    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine)
+    before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
+    after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
     return Control("same network with random weights, same head", before, after, len(train), test)
 
 
 def _predict(
-    problem: Problem, extractor: Extractor, used: Rows, n_train: int, setup: ControlSetup, what: str
+    head: Head, problem: Problem, extractor: Extractor, used: Rows, n_train: int, setup: ControlSetup, what: str
 ) -> list[Prediction]:
     """Fit on the first n_train of the used rows, predict the rest."""
     dataset = replace(problem.dataset, examples=tuple(problem.dataset.examples[r] for r in used))
@@ -40,7 +49,6 @@ def _predict(
     features = features_of(extractor, dataset.examples, views)
     part = Problem(dataset, extractor.backbone, features, problem.labels[used], problem.groups[used], problem.seed)
     rows = np.arange(len(used))
-    head = ClassHead()
     base = head.fit_base(part, rows[:n_train]).base
     outputs = head.base_outputs(part, base, rows[n_train:], Silent())
     return head.predictions(part, outputs, rows[n_train:])

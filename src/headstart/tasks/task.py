@@ -34,14 +34,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class ControlSetup:
-    """What a control needs beside the problem: the pretrained network's extractor, and how many
-    labels and test rows at most.
+    """What a control needs beside the problem: the pretrained network's extractor, how many labels and test rows at
+    most, and the engine that another network runs in.
     """
 
     extractor: Extractor
     max_labels: int
     max_test: int
     reporter: Reporter
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class Task:
     these, and fewer where the budget is short. choose_decoding: settles how answers are decoded, None where they are
     not. uncertainty: what the saved model can say of its own doubt, or None. label_curve: errors of the untuned head by
     number of labels, or None. decision_rows: held-out rows that decide on depth at most, where every answer is costly.
+    exclusive_classes: whether an input has one class; else any number of them.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Task:
     uncertainty: UncertaintyFunction | None
     label_curve: LabelCurveFunction | None = None
     decision_rows: int | None = None
+    exclusive_classes: bool = True
 
     @property
     def control_is_untuned(self) -> bool:
