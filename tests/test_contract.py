@@ -115,7 +115,7 @@ def _pairs(family: str) -> Any:
         lambda data: "the red cat",
         "   ",
     )
-    return pytest.param(shape, id=f"pairs-{family}", marks=() if family == "t5" else pytest.mark.slow)
+    return pytest.param(shape, id=f"pairs-{family}", marks=pytest.mark.slow)
 
 
 PARAMETERS = [

@@ -49,7 +49,7 @@ def text_table(file: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module", params=["images", "texts"])
+@pytest.fixture(scope="module", params=["images", pytest.param("texts", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp(request.param)
     if request.param == "images":

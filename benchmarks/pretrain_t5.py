@@ -1,0 +1,153 @@
+"""Pretrain a small T5 on Debian's package descriptions by span corruption, and write pairs to summarise apart from them.
+
+No pip package carries an encoder-decoder over texts, so that this one stands for it: a few million parameters, minutes
+of training. Half of the source packages are for pretraining; the others become pairs, long description to synopsis.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import HERE, Said, parser
+from headstart.demo_data import debian
+from headstart.sources.cache_dir import cache_dir
+from headstart.stock import torchvision_ops
+
+VOCABULARY, SENTINELS = 4000, 32
+LENGTH, BATCH = 96, 32
+NOISE, SPAN = 0.15, 3
+PAIRS = 2400
+MIN_DOCUMENT, MAX_DOCUMENT = 60, 900  # characters
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--minutes", type=float, default=6.0, help="of training")
+    made.add_argument("--out", type=Path, default=HERE / "out" / "t5", help="folder of checkpoints and pairs")
+    arguments = made.parse_args()
+    pretrain(arguments.out, arguments.minutes)
+
+
+def pretrain(out: Path, minutes: float) -> None:
+    """Write `pretrained/`, `random/` (the same network untrained) and `pairs.csv` (document, summary) to the folder."""
+    rows = debian.usable_rows(cache_dir() / "demo", Said())
+    for_text, for_pairs = [], []
+    for row in rows:
+        side = hashlib.sha256(row.source.encode()).digest()[0] % 2
+        (for_text if side else for_pairs).append(row.text)
+    out.mkdir(parents=True, exist_ok=True)
+    write_pairs(for_pairs, out / "pairs.csv")
+    tokenizer = make_tokenizer(for_text)
+    model = make_model(tokenizer)
+    save(model, tokenizer, out / "random")
+    train(model, tokenizer, for_text, minutes)
+    save(model, tokenizer, out / "pretrained")
+
+
+def write_pairs(texts: Sequence[str], file: Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = []
+    for text in texts:
+        summary, _, document = text.partition("\n")
+        if MIN_DOCUMENT <= len(document.strip()) <= MAX_DOCUMENT:
+            pairs.append((document.strip(), summary.strip()))
+    chosen = [pairs[i] for i in rng.permutation(len(pairs))[:PAIRS]]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("document", "summary"), *chosen])
+
+
+def make_tokenizer(texts: Sequence[str]):  # type: ignore[no-untyped-def]
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    core.normalizer = normalizers.NFKC()
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>", *(f"<extra_id_{i}>" for i in range(SENTINELS))]
+    core.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special))
+    core.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=256,
+        additional_special_tokens=special[3:],
+    )  # fmt: skip
+
+
+def make_model(tokenizer):  # type: ignore[no-untyped-def]
+    torchvision_ops.ensure()
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=192, d_ff=640, d_kv=48, num_heads=4, num_layers=3, dropout_rate=0.0,
+        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+    )  # fmt: skip
+    return T5ForConditionalGeneration(config)
+
+
+def corrupted(ids: np.ndarray, first_sentinel: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Spans of about three tokens become sentinels; the target is the sentinels with what they stand for."""
+    spans = max(1, round(len(ids) * NOISE / SPAN))
+    starts = np.sort(rng.choice(max(1, len(ids) - SPAN), size=min(spans, max(1, len(ids) - SPAN)), replace=False))
+    source: list[int] = []
+    target: list[int] = []
+    at = 0
+    for number, start in enumerate(s for s in starts if s >= 0):
+        if start < at or number >= SENTINELS:
+            continue
+        mark = first_sentinel + number
+        source += [*ids[at:start].tolist(), mark]
+        target += [mark, *ids[start : start + SPAN].tolist()]
+        at = start + SPAN
+    return [*source, *ids[at:].tolist(), 1], [*target, 1]
+
+
+def train(model, tokenizer, texts: Sequence[str], minutes: float) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    first = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+    ids = [np.array(i[:-1]) for i in tokenizer(list(texts), truncation=True, max_length=4 * LENGTH)["input_ids"]]
+    ids = [i for i in ids if len(i) >= 2 * SPAN]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
+    begin, steps, seconds = time.perf_counter(), 0, 60 * minutes
+    model.train()
+    while (spent := time.perf_counter() - begin) < seconds:
+        pairs = []
+        for i in rng.integers(len(ids), size=BATCH):
+            start = int(rng.integers(max(1, len(ids[i]) - LENGTH + 1)))
+            pairs.append(corrupted(ids[i][start : start + LENGTH], first, rng))
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * min(1.0, (steps + 1) / 100) * 0.5 * (1 + math.cos(math.pi * spent / seconds))
+        source, target = (_padded([pair[k] for pair in pairs], pad) for k, pad in ((0, 0), (1, -100)))
+        loss = model(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        steps += 1
+        if steps % 100 == 0:
+            print(f"{spent:.0f} s, {steps} steps, loss {loss.item():.2f}", flush=True)
+    model.eval()
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
+    batch = torch.full((len(rows), max(map(len, rows))), pad)
+    for i, row in enumerate(rows):
+        batch[i, : len(row)] = torch.tensor(row)
+    return batch
+
+
+def save(model, tokenizer, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    main()
