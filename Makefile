@@ -79,7 +79,8 @@ docs: $(STAMP)
 # features. calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
 # label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched. speech_epochs: an epoch, against
 # Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept?
-# ladder: 5 and 10 minutes, against logistic regression and fastai (in an environment of its own). All of them take hours;
+# summaries: a small T5, pretrained in minutes, against itself untouched and untrained. ladder: 5 and 10 minutes, against
+# logistic regression and fastai (in an environment of its own). All of them take hours;
 # some of them:
 # make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
 bench: $(BENCH_STAMP)

@@ -1,4 +1,4 @@
-"""Pretrain a small T5 on Debian's package descriptions by span corruption, and write pairs to summarise apart from them.
+"""Pretrain a small T5 on package descriptions by span corruption, and write pairs to summarise apart from them.
 
 No pip package carries an encoder-decoder over texts, so that this one stands for it: a few million parameters, minutes
 of training. Half of the source packages are for pretraining; the others become pairs, long description to synopsis.
