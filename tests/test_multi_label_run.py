@@ -105,3 +105,16 @@ def test_the_saved_model_answers_with_sets_without_headstart(run: tuple[Path, Pa
 def test_other_data_are_scored_with_the_run_s_separator(run: tuple[Path, Path]) -> None:
     found = headstart.evaluate(run[1], run[0])
     assert found["metrics"]["f1_per_input"]["value"] > 0.75 and found["quarantined"] == 0
+
+
+def test_the_model_card_s_loader_gives_the_same_labels(run: tuple[Path, Path]) -> None:
+    data, folder = run
+    code = (folder / "model" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    good = str(data / "1.png") if data.is_dir() else "the cat is a house"
+    for placeholder in ('"photo.jpg"', '"a text"'):
+        code = code.replace(placeholder, json.dumps(good))
+    needed = f"import sys; sys.path.insert(0, {str(STOCK)!r}); import torchvision_ops; torchvision_ops.ensure()\n"
+    answer = subprocess.run(
+        [sys.executable, "-c", needed + code], cwd=folder / "model", check=True, capture_output=True, text=True
+    ).stdout
+    assert answer.strip() == str(headstart.load(folder).predict([good])[0])

@@ -8,6 +8,8 @@ from typing import Any
 
 from headstart.run_dir import write_atomically
 
+# tasks whose name on model hubs is another
+PIPELINE_TAGS = {"speech-recognition": "automatic-speech-recognition"}
 _LOADERS = {
     "timm_images.py": """\
 import json, timm, torch
@@ -62,6 +64,22 @@ print(pipeline("automatic-speech-recognition", model=".")({"raw": samples, "samp
 }
 
 
+def _sets(names: str) -> str:
+    """Python that prints the labels whose chances reach their thresholds."""
+    return (
+        'limits = json.load(open("thresholds.json"))\n'
+        f"print([name for name, p in zip({names}, chances.tolist()) if p >= limits[name]])"
+    )
+
+
+def _rows(call: str) -> str:
+    """The same for a pipeline's rows."""
+    return (
+        'import json\n\nlimits = json.load(open("thresholds.json"))\n'
+        f'print([row["label"] for row in {call} if row["score"] >= limits[row["label"]]])'
+    )
+
+
 def write_model_card(result: dict[str, Any], folder: Path, script: str) -> None:
     """Write README.md with the YAML header that model hubs read."""
     model, data, artifact = result["model"], result["data"], result["artifact"]
@@ -71,7 +89,7 @@ def write_model_card(result: dict[str, Any], folder: Path, script: str) -> None:
     header = {
         "license": str(model["licence"]).lower(),
         "library_name": artifact["format"],
-        "pipeline_tag": "automatic-speech-recognition" if metric == "wer" else result["task"],
+        "pipeline_tag": PIPELINE_TAGS.get(result["task"], result["task"].removeprefix("multi-label-")),
         "base_model": model["id"],
         "metrics": [metric],
         "tags": ["headstart", "transfer-learning"],
@@ -140,8 +158,28 @@ def _doubt(result: dict[str, Any], split: str) -> list[str]:
     return [*lines, ""]
 
 
+# what an answer of one class is printed by -> what a set of labels is
+_SEVERAL = {
+    "import torch\nfrom safetensors": "import json, torch\nfrom safetensors",
+    ".softmax(-1)": ".sigmoid()",
+    "print(labels[int(chances.argmax())], float(chances.max()))": _sets("labels"),
+    "print(encoder.config.id2label[int(chances.argmax())], float(chances.max()))": _sets(
+        "encoder.config.id2label.values()"
+    ),
+    'print(pipeline("text-classification", model=".")("a text"))': _rows(
+        'pipeline("text-classification", model=".", top_k=None)("a text")'
+    ),
+    'print(classify({"raw": samples, "sampling_rate": wanted})[0])': _rows(
+        'classify({"raw": samples, "sampling_rate": wanted}, top_k=None, function_to_apply="sigmoid")'
+    ),
+}
+
+
 def _loader(folder: Path, script: str, layout: str) -> str:
     text = _LOADERS.get(script) or _LOADERS[f"{script}:{layout}"]
+    if (folder / "thresholds.json").is_file():
+        for one, several in _SEVERAL.items():
+            text = text.replace(one, several)
     if "{dense}" not in text:
         return text
     modules = json.loads((folder / "modules.json").read_text())

@@ -302,4 +302,4 @@ def _loading(result: Mapping[str, Any], task: str) -> str | None:
     lines = LOADING.get(kind)
     if not lines or not artifact.get("path"):
         return None
-    return lines.format(path=artifact["path"], pipeline=PIPELINES.get(task, task))
+    return lines.format(path=artifact["path"], pipeline=PIPELINES.get(task, task.removeprefix("multi-label-")))
