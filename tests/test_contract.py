@@ -143,7 +143,7 @@ def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
         run = root / "run"
-        result = headstart.fit(data, model=str(model), budget="300s", out=str(run), depth="block", offline=True)
+        result = headstart.fit(data, model=str(model), budget="150s", out=str(run), depth="block", offline=True)
     return Fitted(shape, data, model, run, result)
 
 
@@ -300,7 +300,7 @@ def test_a_replayed_plan_gives_equal_numbers(fitted: Fitted, tmp_path: Path) -> 
     again = headstart.fit(
         fitted.data,
         model=str(fitted.model),
-        budget="300s",
+        budget="150s",
         out=str(tmp_path / "again"),
         depth="block",
         offline=True,
@@ -323,6 +323,6 @@ def test_a_run_is_a_model_to_start_from(fitted: Fitted, tmp_path: Path) -> None:
     if fitted.result.details["artifact"]["layout"] == "portable":
         pytest.skip("covered by the shapes with a native layout")
     again = headstart.fit(
-        fitted.data, model=str(fitted.run), budget="300s", out=str(tmp_path / "next"), depth="head", offline=True
+        fitted.data, model=str(fitted.run), budget="150s", out=str(tmp_path / "next"), depth="head", offline=True
     )
     assert again.details["model"]["licence"] == fitted.result.details["model"]["licence"]

@@ -30,7 +30,8 @@ def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[s
     """
     if context.task.control_is_untuned:
         return None
-    limit_s = min(SCRATCH_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
+    # no longer than transfer took
+    limit_s = min(SCRATCH_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S, tuned.chosen.reached_s)
     try:
         content = _measured(context, selected, tuned, limit_s) if limit_s > 0 else _skipped("no time is left")
     except KeyboardInterrupt:
