@@ -98,7 +98,7 @@ def test_at_least_a_hundred_rows_are_tried() -> None:
 
 def test_test_rows_are_thinned_out_where_scoring_all_would_take_too_long() -> None:
     context = context_of(seconds=20)
-    score_fewer_rows(context, selected_at(20))  # 0.35 * 20 s * 10 a second = 70 of 400
+    score_fewer_rows(context, selected_at(20))  # 0.35 * 20 s * 10 a second = 70 of 400; 14 s are left for it
     kept = context.split.test
     assert 60 <= len(kept) <= 80 and set(kept) <= set(range(1600, N))
     assert sorted(kept // 2) == sorted([*kept[::2] // 2] * 2)  # whole groups
@@ -114,3 +114,9 @@ def test_all_test_rows_are_scored_where_they_fit() -> None:
     context = context_of(seconds=300)
     score_fewer_rows(context, selected_at(20))
     assert len(context.split.test) == 400 and context.warnings == [] and context.plan.test_rows == 400
+
+
+def test_with_no_time_left_a_few_test_rows_are_scored() -> None:
+    context = context_of(seconds=3)
+    score_fewer_rows(context, selected_at(20))
+    assert 20 <= len(context.split.test) <= 40

@@ -21,7 +21,7 @@ from headstart.stock_process import StockProcess
 from headstart.tasks.task import Task
 from headstart.types import Dataset, Interval, Reporter
 
-CONTROL_SHARE = 0.08  # of the budget, for the control; with the naive baseline and the next two at most 15%
+CONTROL_SHARE = 0.06  # of the budget, for the control; with the naive baseline and the next two at most 15%
 CURVE_SHARE = 0.03  # for the score against the number of labels
 SCRATCH_SHARE = 0.03  # for training from random weights
 CONTROL_LABELS = 1000  # at most: enough to see whether pretraining matters

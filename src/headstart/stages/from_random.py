@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from headstart.backbones.backbone import SCRATCH, Backbone
 from headstart.features import Features
@@ -20,6 +23,7 @@ from headstart.types import Prediction, Reporter, Silent
 
 SAMPLE = 32  # inputs that batch norm begins with
 PACE_STEPS = 3
+ALIKE = 8  # inputs of one length from which all are taken to be alike
 SCORED_ROWS = 200  # at most, at each point of the curve
 
 
@@ -103,6 +107,20 @@ class FromRandom:
         module.eval()
         return trained
 
+    def lengths(self, rows: Rows) -> NDArray[np.int64] | None:
+        """Of these rows, by position in the data set, so that batches hold similar ones; None where all are alike."""
+        backbone, examples = self.problem.backbone, self.problem.dataset.examples
+
+        def length(row: int) -> int:
+            return backbone.length(backbone.encode(examples[row], backbone.views[0]))
+
+        if len({length(row) for row in spread_evenly(rows, ALIKE)}) == 1:
+            return None
+        found = np.zeros(len(examples), dtype=np.int64)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            found[rows] = list(pool.map(length, rows.tolist()))
+        return found
+
     def outputs(self, module: Tunable, rows: Rows) -> Outputs:
         """What the network answers for these rows."""
         return self.task.head.outputs(self.problem, module, rows, Silent())
@@ -119,7 +137,7 @@ class FromRandom:
         def loss(network: Any, batch: Rows, rng: np.random.Generator) -> torch.Tensor:
             return head.step_loss(problem, network, batch, rng, recipe.label_smoothing)
 
-        return train(module, rows, loss, recipe, epochs, problem.seed, None, watch)
+        return train(module, rows, loss, recipe, epochs, problem.seed, self.lengths(rows), watch)
 
 
 def headline(task: Task, problem: Problem, predictions: Sequence[Prediction], rows: Rows) -> float:
@@ -133,6 +151,13 @@ def from_random(task: Task, problem: Problem) -> FromRandom:
     views = problem.features.views
     features = Features(problem.dataset.examples, None, views)
     return FromRandom(task, replace(problem, backbone=_randomised(problem, problem.seed), features=features, memo={}))
+
+
+def longest_share(problem: Problem, rows: Rows) -> float:
+    """How many times the mean length the longest of some inputs has: a step of the longest takes so much longer."""
+    backbone, examples = problem.backbone, problem.dataset.examples
+    lengths = [backbone.length(backbone.encode(examples[r], backbone.views[0])) for r in spread_evenly(rows, SAMPLE)]
+    return max(lengths) / float(np.mean(lengths))
 
 
 def scored_rows(rows: Rows, limit: int = SCORED_ROWS) -> Rows:

@@ -10,7 +10,7 @@ from headstart.backbones.backbone import SCRATCH
 from headstart.errors import HeadstartError
 from headstart.stages.context import SCRATCH_SHARE, Context
 from headstart.stages.finetune import Tuned
-from headstart.stages.from_random import Timeline, from_random, headline, scored_rows
+from headstart.stages.from_random import Timeline, from_random, headline, longest_share, scored_rows
 from headstart.stages.select import Selected
 
 REPORT_S = 6.0
@@ -55,7 +55,7 @@ def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float
     scoring_s = len(held) / rate
     end = context.clock.spent() + limit_s - scoring_s  # the last scoring comes after it
     recipe = selected.problem.backbone.recipe(SCRATCH)
-    step_s = STEP_PASSES * recipe.batch_size / rate
+    step_s = STEP_PASSES * recipe.batch_size * longest_share(selected.problem, learnt) / rate
     if limit_s < MIN_STEPS * step_s + (len(MARKS) + 1) * scoring_s:
         return _skipped(f"a step would take about {step_s:.1f} s, and {max(limit_s, 0):.0f} s are left for it")
     random = from_random(task, selected.problem)

@@ -21,6 +21,7 @@ SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test
 PARTS = 50  # rows are left out by fiftieths
 MIN_ROWS = 100
 MIN_SCORED = 30
+REPORT_S = 6.0  # of the seconds left, for saving and the report
 
 
 def fit_rows_to_budget(context: Context, selected: Selected) -> None:
@@ -48,7 +49,8 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     split, rows = context.split, len(context.split.test)
     wanted = context.plan.test_rows
     if wanted is None:
-        wanted = max(MIN_SCORED, int(SCORING_SHARE * context.clock.budget_seconds * selected.extractor.stock_rate))
+        seconds = min(SCORING_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
+        wanted = max(MIN_SCORED, int(seconds * selected.extractor.stock_rate))
     context.plan = context.plan.with_(test_rows=min(wanted, rows))
     if wanted >= rows:
         return
