@@ -85,7 +85,7 @@ def _texts(family: str) -> Any:
         lambda data: "the cat is red",
         "   ",
     )
-    return pytest.param(shape, id=family, marks=() if family == "gpt2" else pytest.mark.slow)
+    return pytest.param(shape, id=family, marks=pytest.mark.slow)
 
 
 def _sounds(family: str) -> Any:
@@ -100,7 +100,7 @@ def _sounds(family: str) -> Any:
         lambda data: str(data / "low" / "01.wav"),
         "/nowhere/x.wav",
     )
-    return pytest.param(shape, id=f"sounds-{family}", marks=() if family == "wav2vec2" else pytest.mark.slow)
+    return pytest.param(shape, id=f"sounds-{family}", marks=pytest.mark.slow)
 
 
 def _pairs(family: str) -> Any:

@@ -27,7 +27,8 @@ class Shipped:
 def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     """The network to ship: the first fold's, trained on with all development rows.
 
-    That costs half of a training from the start, and ended better where both were measured (docs/log.md). Where the
+    That costs half of a training from the start, and ended better where both were measured (docs/log.md). With
+    --shift-column the training does begin at the start: a fold has met only some of the column's values. Where the
     planned epochs no longer fit, as many as do are run, with a schedule of that length. Where none fits or Ctrl-C ends
     it, the first fold's network ships: it has been scored on rows that it did not learn from.
     """
@@ -35,8 +36,11 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     base = head.refit_base(problem, rows, first.base)
     module = head.build(problem, base, kept.depth)
     start = snapshot(module)
-    restore(module, first.end)
-    wanted = final_epochs(kept.epochs)
+    # a fold along a column has met only some of its values: what ships begins anew, with the whole schedule
+    anew = context.settings.shift_column is not None
+    if not anew:
+        restore(module, first.end)
+    wanted = kept.epochs if anew else final_epochs(kept.epochs)
     epochs = affordable_final(context, wanted, kept.pass_s)
     what = f"Tuning the {kept.depth.part} on all development rows"
     seed = context.settings.seed + 100
@@ -44,7 +48,7 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     try:
         if epochs:
             trained = train_with_progress(
-                context, selected, module, kept.depth, rows, None, what, seed, epochs, FINAL_RATE
+                context, selected, module, kept.depth, rows, None, what, seed, epochs, 1.0 if anew else FINAL_RATE
             )
             stopped = trained.stopped
     except KeyboardInterrupt:
