@@ -116,7 +116,7 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
         "data": str(data),
         "rows": len(found),
         "quarantined": len(dataset.rejected),
-        "metrics": {name: value.to_json() for name, value in scores.metrics.items()},
+        "metrics": scores.to_json(),
     }
     if predictor.scores is not None:
         content["conformal"] = {"levels": measure_levels(predictor.scores, found, groups, np.random.default_rng(0))}

@@ -12,7 +12,6 @@ import numpy as np
 
 from headstart.data.kept_split import FILE, load_split
 from headstart.errors import RunError
-from headstart.metrics.intervals import paired_difference
 from headstart.run_dir import read_result
 from headstart.tasks import TASKS
 from headstart.types import Interval, Prediction
@@ -136,10 +135,7 @@ def _paired(before: Scored, after: Scored, common: Sequence[tuple[Key, Key]]) ->
     old, new = [before.predictions[key] for key, _ in common], [after.predictions[key] for _, key in common]
     relabelled = [replace(p, target=q.target) for p, q in zip(old, new)]
     scores = [task.score(_whole(part, [*old, *new]), groups, np.random.default_rng(0)) for part in (relabelled, new)]
-    worse, better = (scores[1], scores[0]) if task.lower_is_better else (scores[0], scores[1])
-    gain = paired_difference(
-        better.numerators, worse.numerators, scores[1].denominators, groups, np.random.default_rng(1), level=0.95
-    )
+    gain = task.gain(scores[1], scores[0], groups, np.random.default_rng(1))
     corrected = sum(p.target != q.target for p, q in zip(old, new))
     on_own = task.score(_whole(old, [*old, *new]), groups, np.random.default_rng(0)) if corrected else scores[0]
     name = task.headline

@@ -48,7 +48,7 @@ def describe_run(
             "why": tuned.why,
             "rungs": [r.to_json(task.head.decision_metric) for r in tuned.rungs],
         },
-        "metrics": {evaluated.split: {k: v.to_json() for k, v in evaluated.scores.metrics.items()}},
+        "metrics": {evaluated.split: evaluated.scores.to_json()},
         "headline_metric": task.headline,
         "headline_split": evaluated.split,
         "lower_is_better": task.lower_is_better,

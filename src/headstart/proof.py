@@ -15,7 +15,6 @@ from headstart.comparison import read_scored
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import RunError
 from headstart.features import Features
-from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
 from headstart.report import write_report
 from headstart.run_dir import RunDir
@@ -23,7 +22,6 @@ from headstart.stages.converge import Converged, converge
 from headstart.stages.from_random import FromRandom, from_random
 from headstart.stages.multiplier import label_multiplier
 from headstart.stages.reopen import Reopened, reopen
-from headstart.tasks.task import Scores
 from headstart.thumbnails import thumbnail_of
 from headstart.types import Prediction, Reporter
 
@@ -94,15 +92,12 @@ def _compared(
     groups = problem.groups[tested]
     scratch = task.score(head.predictions(problem, outputs, tested), groups, np.random.default_rng(0))
     ours = task.score(transfer, groups, np.random.default_rng(0))
-    better, worse = (scratch, ours) if task.lower_is_better else (ours, scratch)
-    gain = paired_difference(
-        better.numerators, worse.numerators, ours.denominators, groups, np.random.default_rng(7), level=0.95
-    )
+    gain = task.gain(ours, scratch, groups, np.random.default_rng(7))
     content = {
         "metric": task.headline,
         "labels": len(learnt),
         "rows": len(tested),
-        "scores": {"scratch": _as_json(scratch), "transfer": _as_json(ours)},
+        "scores": {"scratch": scratch.to_json(), "transfer": ours.to_json()},
         "gain": gain.to_json(),
         "epochs": found.epochs,
         "converged": found.is_converged,
@@ -152,10 +147,6 @@ def _multiplier(
     if isinstance(measured, str):
         return {"skipped": measured, "sentence": f"How many labels transfer is worth was not measured: {measured}."}
     return measured.to_json()
-
-
-def _as_json(scores: Scores) -> dict[str, Any]:
-    return {name: value.to_json() for name, value in scores.metrics.items()}
 
 
 def _write(reopened: Reopened, proof: dict[str, Any]) -> None:

@@ -92,6 +92,14 @@ class Rung:
     reached_s: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def outputs_for(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+        """Its outputs for these rows, in their order; None where it was not scored on all of them."""
+        at = {int(row): i for i, row in enumerate(self.rows)}
+        if not all(int(row) in at for row in rows):
+            return None
+        found: NDArray[Any] = np.asarray(self.outputs)[[at[int(row)] for row in rows]]
+        return found
+
     def to_json(self, metric: str) -> dict[str, Any]:
         return {
             "name": self.name,

@@ -17,7 +17,6 @@ from headstart.artifact import (
 from headstart.errors import HeadstartError, RunError
 from headstart.features import extract, features_of
 from headstart.heads.head import DecodingLimits
-from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows
 from headstart.stages.context import Context
 from headstart.stages.control_plan import control_size
@@ -26,7 +25,7 @@ from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.stock_process import StockProcess
 from headstart.tasks.task import ControlSetup, Scores
-from headstart.types import Interval, Prediction, Silent
+from headstart.types import Prediction, Silent
 
 SAVING_S = 20.0  # saving, checking the saved model, report
 DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
@@ -198,8 +197,8 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
     scores = task.score(ordered, groups, context.rng(5))
     return {
         "name": task.naive_name,
-        "metrics": _as_json(scores),
-        "gain": gain(context, found.scores, scores, groups).to_json(),
+        "metrics": scores.to_json(),
+        "gain": context.task.gain(found.scores, scores, groups, context.rng(7)).to_json(),
     }
 
 
@@ -228,10 +227,10 @@ def _control(
     ours = context.task.score(control.transfer or [shipped[int(r)] for r in control.rows], groups, context.rng(6))
     return {
         "name": control.name,
-        "metrics": _as_json(theirs),
-        "transfer_metrics": _as_json(ours) if control.transfer is not None else None,
+        "metrics": theirs.to_json(),
+        "transfer_metrics": ours.to_json() if control.transfer is not None else None,
         "labels": control.labels or None,
-        "gain": gain(context, ours, theirs, groups).to_json(),
+        "gain": context.task.gain(ours, theirs, groups, context.rng(7)).to_json(),
     }
 
 
@@ -239,10 +238,10 @@ def _control_is_shipped(context: Context, found: Evaluated, test: Rows) -> dict[
     """The untuned model is what ships, and its answers are there."""
     return {
         "name": f"{context.task.untuned} model",
-        "metrics": _as_json(found.scores),
+        "metrics": found.scores.to_json(),
         "transfer_metrics": None,
         "labels": None,
-        "gain": gain(context, found.scores, found.scores, selected_groups(context, test)).to_json(),
+        "gain": context.task.gain(found.scores, found.scores, selected_groups(context, test), context.rng(7)).to_json(),
         "shipped": True,
     }
 
@@ -251,16 +250,6 @@ def selected_groups(context: Context, rows: Rows) -> Any:
     """Group index of each of these rows."""
     _, codes = np.unique(np.array([context.dataset.examples[r].group for r in rows]), return_inverse=True)
     return codes
-
-
-def gain(context: Context, ours: Scores, theirs: Scores, groups: Any) -> Interval:
-    """Paired 95% interval of the headline metric's improvement; positive means ours is better."""
-    better, worse = (theirs, ours) if context.task.lower_is_better else (ours, theirs)
-    return paired_difference(better.numerators, worse.numerators, ours.denominators, groups, context.rng(7), level=0.95)
-
-
-def _as_json(scores: Scores) -> dict[str, Any]:
-    return {name: value.to_json() for name, value in scores.metrics.items()}
 
 
 def _verdict(context: Context, evidence: dict[str, Any], why: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from headstart.backbones.backbone import SCRATCH
 from headstart.errors import HeadstartError
 from headstart.stages.context import SCRATCH_SHARE, Context
@@ -81,10 +79,8 @@ def _transfer_points(context: Context, selected: Selected, tuned: Tuned, held: A
     """What each rung scores on these rows, and the seconds after which it was known."""
     found = []
     for rung in tuned.rungs:
-        at = {int(row): i for i, row in enumerate(rung.rows)}
-        if not all(int(row) in at for row in held):
+        if (outputs := rung.outputs_for(held)) is None:
             continue
-        outputs = np.asarray(rung.outputs)[[at[int(row)] for row in held]]
         predictions = context.task.head.predictions(selected.problem, outputs, held)
         value = headline(context.task, selected.problem, predictions, held)
         found.append({"name": rung.name, "seconds": rung.reached_s, "value": value})

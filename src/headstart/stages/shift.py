@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
 from headstart.data.shift import shift_values
-from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows
 from headstart.stages.context import Context
 from headstart.stages.finetune import Tuned
@@ -68,9 +67,7 @@ def _scores(
     task, problem, groups = context.task, selected.problem, selected.problem.groups[rows]
     made = {}
     for rung in tuned.rungs:
-        at = {int(row): i for i, row in enumerate(rung.rows)}
-        if all(int(row) in at for row in rows):
-            outputs = np.asarray(rung.outputs)[[at[int(row)] for row in rows]]
+        if (outputs := rung.outputs_for(rows)) is not None:
             made[rung.name] = task.score(task.head.predictions(problem, outputs, rows), groups, context.rng(41))
     found: dict[str, Any] = {
         "rungs": [{"name": name, "score": s.metrics[task.headline].to_json()} for name, s in made.items()]
@@ -78,11 +75,7 @@ def _scores(
     if mixed is not None and task.untuned in made:
         outputs = mixed[np.searchsorted(context.split.dev, rows)]
         with_its_like = task.score(task.head.predictions(problem, outputs, rows), groups, context.rng(41))
-        apart = made[task.untuned]
-        better, worse = (apart, with_its_like) if task.lower_is_better else (with_its_like, apart)
-        loss = paired_difference(
-            better.numerators, worse.numerators, apart.denominators, groups, context.rng(42), level=0.95
-        )
+        loss = task.gain(with_its_like, made[task.untuned], groups, context.rng(42))
         found |= {"mixed": with_its_like.metrics[task.headline].to_json(), "loss": loss.to_json()}
     return found
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headstart.features import Extractor
 from headstart.heads.head import Decoding, DecodingLimits, Head, Outputs, Tunable
 from headstart.metrics.conformal import CalibrationScores
+from headstart.metrics.intervals import paired_difference
 from headstart.metrics.learning_curve import MeasuredErrors
 from headstart.metrics.ood import OodDetector
 from headstart.problem import Problem, Rows
@@ -30,6 +31,10 @@ class Scores:
     numerators: NDArray[np.float64]
     denominators: NDArray[np.float64]
     details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The metrics, as result.json holds them."""
+        return {name: value.to_json() for name, value in self.metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,11 @@ class Task:
     label_curve: LabelCurveFunction | None = None
     decision_rows: int | None = None
     exclusive_classes: bool = True
+
+    def gain(self, ours: Scores, theirs: Scores, groups: NDArray[np.int64], rng: np.random.Generator) -> Interval:
+        """Paired 95% interval of the headline metric's improvement on the same rows; positive means ours is better."""
+        better, worse = (theirs, ours) if self.lower_is_better else (ours, theirs)
+        return paired_difference(better.numerators, worse.numerators, ours.denominators, groups, rng, level=0.95)
 
     @property
     def control_is_untuned(self) -> bool:
