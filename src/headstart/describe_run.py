@@ -8,12 +8,11 @@ from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
-from headstart.data.label_sets import labels_of
+from headstart.data.label_sets import class_counts
 from headstart.stages.context import Context
 from headstart.stages.evaluate import Evaluated
 from headstart.stages.finetune import Tuned
 from headstart.stages.select import Selected
-from headstart.types import Dataset
 
 VERSIONED = ("torch", "timm", "transformers", "openvino", "numpy", "scikit-learn")
 
@@ -134,7 +133,7 @@ def _data(context: Context) -> dict[str, Any]:
         "quarantined": len(dataset.rejected),
         "quarantine_reasons": dict(Counter(r.reason for r in dataset.rejected)),
         "duplicates_grouped": sum(n - 1 for n in groups.values() if n > 1),
-        "classes": _class_counts(dataset),
+        "classes": dict(sorted(class_counts(dataset).items())),
         "columns": dataset.columns,
         "fingerprint": dataset.fingerprint,
         "split": {
@@ -146,14 +145,6 @@ def _data(context: Context) -> dict[str, Any]:
         },
         "notes": list(dataset.notes),
     }
-
-
-def _class_counts(dataset: Dataset) -> dict[str, int]:
-    """How many examples have each class, by name; empty where targets are texts."""
-    if not dataset.classes:
-        return {}
-    each = (labels_of(e.target) if dataset.several else (str(e.target),) for e in dataset.examples)
-    return dict(sorted(Counter(name for names in each for name in names).items()))
 
 
 def _next_commands(context: Context) -> list[str]:

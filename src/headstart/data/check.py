@@ -41,19 +41,9 @@ def check(
     rejected: list[Rejected] = []
     unusual: Counter[str] = Counter()
     for row, outcome in zip(table.rows, outcomes):
-        target = row.values[columns.target].strip()
-        if columns.target_kind == "labels" and isinstance(outcome, Checked):
-            outcome = _known(outcome, target, columns, known_classes)
-        if (
-            isinstance(outcome, Checked)
-            and known_classes
-            and columns.target_kind == "class"
-            and target not in known_classes
-        ):
-            rejected.append(
-                Rejected(row_id(row, columns), "unknown class", f"{target!r} is not among the model's classes")
-            )
-        elif isinstance(outcome, Checked):
+        if isinstance(outcome, Checked) and known_classes:
+            outcome = _known(outcome, row, columns, known_classes)
+        if isinstance(outcome, Checked):
             kept.append((row, outcome))
             unusual.update(outcome.notes)
         else:
@@ -146,13 +136,14 @@ def _side_columns(rows: list[Row], columns: Columns, names: Iterable[str]) -> di
     return found
 
 
-def _known(outcome: Checked, cell: str, columns: Columns, known_classes: tuple[str, ...]) -> Checked | UnusableInput:
-    """Refuse labels that a trained model does not have."""
-    strange = [
-        name for name in parse_cell(cell, columns.separator) or () if known_classes and name not in known_classes
-    ]
+def _known(outcome: Checked, row: Row, columns: Columns, known_classes: tuple[str, ...]) -> Checked | UnusableInput:
+    """Refuse a row with a class that the trained model does not have."""
+    target, several = row.values[columns.target].strip(), columns.target_kind == "labels"
+    names = (parse_cell(target, columns.separator) or ()) if several else (target,)
+    strange = [name for name in names if name not in known_classes]
     if strange:
-        return UnusableInput("unknown class", f"{strange[0]!r} is not among the model's labels")
+        word = "labels" if several else "classes"
+        return UnusableInput("unknown class", f"{strange[0]!r} is not among the model's {word}")
     return outcome
 
 

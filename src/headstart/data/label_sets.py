@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.types import Example
+from headstart.types import Dataset, Example
 
 SEPARATORS = (",", ";", "|")
 REPEATED = 0.5  # of the parts must occur in several cells, for cells to look like lists of labels
@@ -61,12 +61,25 @@ def separator_of(cells: Sequence[str]) -> str | None:
 
 def members(examples: Sequence[Example], classes: Sequence[str]) -> NDArray[np.bool_]:
     """Which labels each example has, (N, C)."""
+    return matrix_of([labels_of(example.target) for example in examples], classes)
+
+
+def matrix_of(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Sets of labels as rows of a matrix (N, C). Raises KeyError for a label that is no class."""
     index = {name: i for i, name in enumerate(classes)}
-    found = np.zeros((len(examples), len(classes)), dtype=bool)
-    for row, example in enumerate(examples):
-        for label in labels_of(example.target):
+    found = np.zeros((len(labels), len(classes)), dtype=bool)
+    for row, known in enumerate(labels):
+        for label in known:
             found[row, index[label]] = True
     return found
+
+
+def class_counts(dataset: Dataset) -> Counter[str]:
+    """How many examples have each class; empty where targets are texts."""
+    if not dataset.classes:
+        return Counter()
+    each = (labels_of(e.target) if dataset.several else (str(e.target),) for e in dataset.examples)
+    return Counter(name for names in each for name in names)
 
 
 def rarest(has: NDArray[np.bool_]) -> NDArray[np.int64]:

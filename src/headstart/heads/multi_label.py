@@ -98,7 +98,7 @@ class MultiLabelHead:
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         logits = np.asarray(self.network.outputs(problem, module, rows, Silent()), dtype=np.float64)
-        logits = logits / self.calibrate(problem, logits, rows)
+        logits = logits / sigmoid_temperature(logits, problem.label_sets(rows))
         return float(self.row_scores(problem, logits, rows)[0].mean())
 
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:

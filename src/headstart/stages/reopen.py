@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from headstart.data.label_sets import labels_of
+from headstart.data.label_sets import class_counts
 from headstart.data.split import Split
 from headstart.errors import DataError, RunError
 from headstart.plan import Plan, load_plan
@@ -87,12 +85,6 @@ def settings_of(run: Path, result: dict[str, Any]) -> Settings:
     return Settings(**saved | kept)
 
 
-def _names(dataset: Dataset) -> Iterator[str]:
-    """The classes of all examples."""
-    for example in dataset.examples if dataset.classes else ():
-        yield from labels_of(example.target) if dataset.several else (str(example.target),)
-
-
 def _changes(before: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
     """What differs from the data of the run, as far as result.json can tell."""
     if before["fingerprint"] == dataset.fingerprint:
@@ -100,7 +92,7 @@ def _changes(before: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
     found: list[str] = []
     if before["used"] != len(dataset.examples):
         found.append(f"{before['used']} rows were usable, now {len(dataset.examples)} are")
-    now = Counter(_names(dataset))
+    now = class_counts(dataset)
     names = sorted({*before["classes"], *now})
     differing = [n for n in names if before["classes"].get(n, 0) != now.get(n, 0)]
     found += [f"{before['classes'].get(n, 0)} rows had the label {n!r}, now {now.get(n, 0)}" for n in differing[:SHOWN]]

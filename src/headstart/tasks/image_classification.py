@@ -6,8 +6,8 @@ from headstart.heads.classes import ClassHead
 from headstart.tasks.class_scores import score_classes
 from headstart.tasks.class_uncertainty import class_uncertainty
 from headstart.tasks.label_curve import class_label_curve
-from headstart.tasks.naive_classes import NaiveClasses
-from headstart.tasks.naive_features import of_images
+from headstart.tasks.naive_classes import logistic_predictions
+from headstart.tasks.naive_features import Naive, of_images
 from headstart.tasks.random_weights import RandomWeightControl
 from headstart.tasks.task import Task
 
@@ -26,7 +26,7 @@ TASK = Task(
     decision_folds=None,
     score=score_classes,
     naive_name="pixel statistics + logistic regression",
-    naive=NaiveClasses(of_images),
+    naive=Naive(of_images, logistic_predictions),
     control=RandomWeightControl(HEAD),
     control_passes=(1, 2),
     control_test_rows=500,

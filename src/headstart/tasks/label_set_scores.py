@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.label_sets import labels_of
+from headstart.data.label_sets import labels_of, matrix_of
 from headstart.metrics import multi_label as metrics
 from headstart.metrics.intervals import interval, interval_of
 from headstart.tasks.task import Scores
@@ -43,13 +43,9 @@ def score_label_sets(predictions: Sequence[Prediction], groups: NDArray[np.int64
 
 
 def _sets(labels: Sequence[Sequence[str]], names: Sequence[str]) -> NDArray[np.bool_]:
-    index = {name: i for i, name in enumerate(names)}
-    found = np.zeros((len(labels), len(names)), dtype=bool)
-    for row, known in enumerate(labels):
-        for label in known:
-            if label in index:
-                found[row, index[label]] = True
-    return found
+    """As a matrix; labels that the model does not know count nowhere."""
+    known = set(names)
+    return matrix_of([known.intersection(each) for each in labels], names)
 
 
 def _mistakes(

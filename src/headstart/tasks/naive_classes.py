@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from headstart.tasks.naive_features import NaiveFeatures
 from headstart.types import Example, Prediction
-
-
-@dataclass(frozen=True)
-class NaiveClasses:
-    """Logistic regression on these features."""
-
-    features: NaiveFeatures
-
-    def __call__(
-        self, train: Sequence[Example], test: Sequence[Example], classes: Sequence[str], seed: int
-    ) -> list[Prediction]:
-        """Fit on the training rows, predict the test rows."""
-        learnt, tested, c = self.features(train, test)
-        return logistic_predictions(learnt, train, tested, test, classes, seed, c)
 
 
 def logistic_predictions(

@@ -1,10 +1,11 @@
-"""What naive baselines read: pixel statistics, word counts, log-mel statistics."""
+"""What naive baselines read, pixel statistics, word counts or log-mel statistics, and the baseline on it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,27 @@ from numpy.typing import NDArray
 
 from headstart.data import image
 from headstart.tasks.log_mel import log_mel_statistics
-from headstart.types import Example
+from headstart.types import Example, Prediction
 
 # features of the training rows and of the test rows, and how much logistic regression on them is penalised (C)
 NaiveFeatures = Callable[[Sequence[Example], Sequence[Example]], tuple[Any, Any, float]]
+# fits to features of the training rows, predicts those of the test rows
+NaiveFit = Callable[[Any, Sequence[Example], Any, Sequence[Example], Sequence[str], int, float], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class Naive:
+    """A simple model on features that no network made."""
+
+    features: NaiveFeatures
+    fit: NaiveFit
+
+    def __call__(
+        self, train: Sequence[Example], test: Sequence[Example], classes: Sequence[str], seed: int
+    ) -> list[Prediction]:
+        """Fit on the training rows, predict the test rows."""
+        learnt, tested, c = self.features(train, test)
+        return self.fit(learnt, train, tested, test, classes, seed, c)
 
 
 def pixel_statistics(path: str) -> NDArray[np.float64]:
