@@ -176,13 +176,10 @@ class Features:
 
     def lengths(self, rows: Rows) -> NDArray[np.int64]:
         """Length of each row where states are ragged (tokens), else 1."""
-        if not self.cuts:
-            return np.ones(len(rows), dtype=np.int64)
-        ragged = self._extractor.prefix.ragged
         for cut in self.cuts:
             for name in self._extractor.names(cut):
-                if ragged[name]:
-                    axis, store = ragged[name][0], self._store(cut, None)
+                if self._extractor.prefix.ragged[name]:
+                    axis, store = self._extractor.prefix.ragged[name][0], self._store(cut, None)
                     return np.array([store.read(self.digests[r], name).shape[axis] for r in rows], dtype=np.int64)
         return np.ones(len(rows), dtype=np.int64)
 

@@ -15,7 +15,7 @@ from torch import nn
 from headstart.backbones.adapters import Adapter
 from headstart.backbones.backbone import Depth, Prefix, Recipe, Record
 from headstart.backbones.graph_cut import Cut, CutGraph
-from headstart.backbones.places import depths_of, padded, state_name, tapped, uncut
+from headstart.backbones.places import Positional, depths_of, padded, state_name, tapped, uncut
 from headstart.errors import ModelError
 
 
@@ -75,7 +75,7 @@ class CutNetwork:
 
     def live(self) -> nn.Module:
         """A trainable copy of the network as it is, called like suffix(None)."""
-        return _Positional(copy.deepcopy(self.adapter.module), tuple(self.adapter.inputs))
+        return Positional(copy.deepcopy(self.adapter.module), tuple(self.adapter.inputs))
 
     def batch_state(self, cut: str, records: Sequence[Record]) -> tuple[tuple[torch.Tensor, ...], list[int]]:
         """Cached states of this cut, padded to the longest and stacked, and each example's own length along them."""
@@ -85,19 +85,6 @@ class CutNetwork:
         if ragged is None:
             return states, [1] * len(records)
         return states, [record[state_name(ragged)].shape[ragged.ragged[0]] for record in records]
-
-
-class _Positional(nn.Module):
-    """Positional tensors for a module that takes keywords."""
-
-    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
-        super().__init__()
-        self.network = network
-        self.names = tuple(names)
-
-    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        named: dict[str, torch.Tensor] = self.network(**dict(zip(self.names, inputs)))
-        return named
 
 
 def mask_of(lengths: Sequence[int], width: int | None = None) -> torch.Tensor:

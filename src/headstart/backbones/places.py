@@ -58,16 +58,28 @@ def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any],
     )
 
 
-class _Positional(nn.Module):
-    """Positional tensors to a tuple, around a module that takes keywords and returns a dict."""
+class Positional(nn.Module):
+    """Positional tensors for a module that takes keywords and returns a dict."""
 
-    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
-        self.module = module
+        self.network = network
         self.names = tuple(names)
 
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        named: dict[str, torch.Tensor] = self.network(**dict(zip(self.names, inputs)))
+        return named
+
+
+class _Values(nn.Module):
+    """The values of a module's dict, as a tuple."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.module(**dict(zip(self.names, inputs))).values())
+        return tuple(self.network(*inputs).values())
 
 
 def uncut(
@@ -79,8 +91,8 @@ def uncut(
     """
     with torch.inference_mode():
         names = tuple(module(**inputs))
-    positional = _Positional(module, tuple(inputs))
-    return Prefix(positional, tuple(inputs), names, {}, {}, dynamic_shapes, equal_lengths=equal_lengths)
+    positional = Positional(module, tuple(inputs))
+    return Prefix(_Values(positional), tuple(inputs), names, {}, {}, dynamic_shapes, equal_lengths=equal_lengths)
 
 
 def padded(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:

@@ -25,6 +25,7 @@ from torch import nn
 from headstart.backbones.adapters import Tokens, adapter_for, max_tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
+from headstart.backbones.token_batches import padded_tokens, told_cut_off
 from headstart.backbones.transformers_load import labelled, load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
@@ -82,23 +83,10 @@ class TextBackbone:
         return len(item["input_ids"])
 
     def cut_off(self, examples: Sequence[Example]) -> str:
-        lengths = map(len, self.tokenizer([e.input for e in examples], verbose=False)["input_ids"])
-        count = sum(n > self.max_tokens for n in lengths)
-        return (
-            f"{count} of {len(examples)} texts are longer than the {self.max_tokens} tokens that the model reads"
-            if count
-            else ""
-        )
+        return told_cut_off(self.tokenizer, [e.input for e in examples], self.max_tokens)
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        longest = -(-max(self.length(i) for i in items) // 8) * 8  # few distinct shapes: engines plan per shape
-        longest = min(longest, self.max_tokens)
-        ids = np.full((len(items), longest), self.pad_id, dtype=np.int64)
-        mask = np.zeros((len(items), longest), dtype=np.int64)
-        for row, item in enumerate(items):
-            ids[row, : self.length(item)] = item["input_ids"]
-            mask[row, : self.length(item)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        return padded_tokens(items, self.pad_id, self.max_tokens)
 
     @property
     def depths(self) -> tuple[Depth, ...]:

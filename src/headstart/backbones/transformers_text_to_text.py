@@ -22,6 +22,7 @@ from torch import nn
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import mask_of
 from headstart.backbones.places import padded
+from headstart.backbones.token_batches import padded_tokens, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
@@ -149,22 +150,10 @@ class TextToTextBackbone:
         return len(item["input_ids"])
 
     def cut_off(self, examples: Sequence[Example]) -> str:
-        lengths = map(len, self.tokenizer([self.prompt + e.input for e in examples], verbose=False)["input_ids"])
-        count = sum(n > self.max_tokens for n in lengths)
-        return (
-            f"{count} of {len(examples)} texts are longer than the {self.max_tokens} tokens that the model reads"
-            if count
-            else ""
-        )
+        return told_cut_off(self.tokenizer, [self.prompt + e.input for e in examples], self.max_tokens)
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        longest = min(self.max_tokens, -(-max(self.length(i) for i in items) // 8) * 8)
-        ids = np.full((len(items), longest), self.pad_id, dtype=np.int64)
-        mask = np.zeros((len(items), longest), dtype=np.int64)
-        for row, item in enumerate(items):
-            ids[row, : self.length(item)] = item["input_ids"]
-            mask[row, : self.length(item)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        return padded_tokens(items, self.pad_id, self.max_tokens)
 
     @cached_property
     def depths(self) -> tuple[Depth, ...]:
@@ -271,7 +260,7 @@ def load(source: ModelSource, task: str = "", columns: Mapping[str, str] | None 
     if not getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{source.id} is a {source.architecture} model; texts are turned into texts by encoder-decoders (T5, BART, "
-            "Marian, Pegasus, mBART). Name one of these, for example google-t5/t5-small."
+            "Marian, Pegasus). Name one of these, for example google-t5/t5-small."
         )
     tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True)[0]
     if tokenizer.pad_token_id is None or not hasattr(tokenizer, "backend_tokenizer"):

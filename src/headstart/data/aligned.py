@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
 
-SPLITS = {"train": "train", "training": "train", "valid": "train", "validation": "train", "dev": "train",
-          "test": "test"}  # fmt: skip
 SOURCES = ("src", "source", "en", "document", "article")
 SUMMARIES = ("summary", "highlights", "abstract", "headline")
 NO_LANGUAGE = frozenset({".txt", ".md", ".rst", ".yaml", ".yml", ".toml", ".xml", ".html", ".pdf", ".zip", ".gz", ".py",
@@ -16,10 +15,11 @@ NO_LANGUAGE = frozenset({".txt", ".md", ".rst", ".yaml", ".yml", ".toml", ".xml"
 MOST_LETTERS = 12  # of an ending: "source", "de", "summary"
 
 
-def aligned_tables(folder: Path, known_suffixes: frozenset[str]) -> list[RawTable]:
+def aligned_tables(folder: Path, known_suffixes: frozenset[str], splits: Mapping[str, str]) -> list[RawTable]:
     """One table for each pair of files with one name and two endings, such as train.en and train.de; none otherwise.
 
-    known_suffixes: endings that mean something else. Raises DataError where a pair has unequal numbers of lines.
+    known_suffixes: endings that mean something else. splits: a file's name -> its split. Raises DataError where a pair
+    has unequal numbers of lines.
     """
     by_stem: dict[str, list[Path]] = {}
     for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
@@ -32,7 +32,7 @@ def aligned_tables(folder: Path, known_suffixes: frozenset[str]) -> list[RawTabl
     pairs = [files for files in by_stem.values() if len(files) == 2]
     if not pairs or {p.suffix for p in pairs[0]} != {f.suffix for files in pairs for f in files}:
         return []
-    return [_table(*_in_order(files)) for files in pairs]
+    return [_table(*_in_order(files), splits) for files in pairs]
 
 
 def _in_order(files: list[Path]) -> tuple[Path, Path]:
@@ -41,7 +41,7 @@ def _in_order(files: list[Path]) -> tuple[Path, Path]:
     return first, second
 
 
-def _table(source: Path, target: Path) -> RawTable:
+def _table(source: Path, target: Path, splits: Mapping[str, str]) -> RawTable:
     sides = [_lines(file) for file in (source, target)]
     if len(sides[0]) != len(sides[1]):
         raise DataError(
@@ -50,7 +50,7 @@ def _table(source: Path, target: Path) -> RawTable:
         )
     endings = [file.suffix[1:].lower() for file in (source, target)]
     names = tuple(endings if endings[1] in SUMMARIES else [f"translation.{ending}" for ending in endings])
-    split = SPLITS.get(source.stem.lower())
+    split = splits.get(source.stem.lower())
     rows = [Row(f"{source.stem} line {n}", dict(zip(names, pair)), split, "") for n, pair in enumerate(zip(*sides), 1)]
     return RawTable(
         rows, source.parent, "table", names, [f"line n of {source.name} belongs to line n of {target.name}"]

@@ -37,7 +37,7 @@ def _read_root(path: Path) -> RawTable:
     parts = _split_folders(path)
     if parts:
         tables = [_read_folder(folder, split, path) for folder, split in parts]
-    elif pairs := aligned_tables(path, frozenset(MEDIA_SUFFIXES | TABLE_SUFFIXES)):
+    elif pairs := aligned_tables(path, frozenset(MEDIA_SUFFIXES | TABLE_SUFFIXES), SPLIT_NAMES):
         return _merged(pairs)
     else:
         parts = _split_tables(path)

@@ -21,8 +21,8 @@ from headstart.backbones.backbone import Depth
 from headstart.heads.classes import ClassHead
 from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable
 from headstart.heads.linear import LinearHead
-from headstart.heads.normalise import Normalisation, fold_back, l2_rows, standardise
-from headstart.heads.ridge import RidgePath, ridge_fit, ridge_path
+from headstart.heads.normalise import Normalisation, fold_back, normalised
+from headstart.heads.ridge import RidgePath, best_penalty, ridge_fit, ridge_path
 from headstart.metrics.multi_label import row_log_loss, thresholds
 from headstart.metrics.sigmoid import sigmoid, sigmoid_temperature, slope_and_offsets
 from headstart.problem import Problem, Rows
@@ -186,15 +186,10 @@ def _search(problem: Problem, rows: Rows) -> tuple[_Option, Floats, list[dict[st
 def _best_penalty(
     name: str, kind: Normalisation, values: NDArray[Any], has: NDArray[np.bool_], groups: NDArray[Any], bias: bool
 ) -> tuple[_Option, Floats]:
-    x, _, _ = _normalised(values, kind, bias)
+    x, _, _ = normalised(values, kind, bias)
     single = int(groups.max()) + 1 == len(groups)
     path = ridge_path(x, has.astype(np.float64), None, None if single else groups, bias)
-    tried = {i: _scored(path, i, has) for i in range(0, len(path.lambdas), 3)}
-    centre = min(tried, key=lambda i: tried[i][0])
-    for i in range(max(centre - 2, 0), min(centre + 3, len(path.lambdas))):
-        tried.setdefault(i, _scored(path, i, has))
-    index = min(tried, key=lambda i: tried[i][0])
-    score, slope, offsets, logits = tried[index]
+    index, (score, slope, offsets, logits) = best_penalty(path, lambda i: _scored(path, i, has), lambda found: found[0])
     return _Option(name, kind, float(path.lambdas[index]), slope, offsets, score), logits
 
 
@@ -209,7 +204,7 @@ def _fit(problem: Problem, rows: Rows, option: _Option) -> LinearHead:
     """The option fitted to these rows; without offsets (from an earlier head) they are found on these rows."""
     has = problem.label_sets(rows)
     bias = option.feature not in problem.backbone.without_bias
-    x, mean, factor = _normalised(problem.features.pooled(option.feature, rows), option.normalisation, bias)
+    x, mean, factor = normalised(problem.features.pooled(option.feature, rows), option.normalisation, bias)
     weight, intercept = ridge_fit(x, has.astype(np.float64), option.penalty, bias)
     offsets = option.offsets
     if not len(offsets):
@@ -229,11 +224,3 @@ def _fit(problem: Problem, rows: Rows, option: _Option) -> LinearHead:
         temperature=option.slope,
         has_bias=bias,
     )
-
-
-def _normalised(values: NDArray[Any], kind: Normalisation, bias: bool) -> tuple[Floats, Floats, Floats]:
-    """Rows as the fit sees them, with mean and factor to fold back."""
-    if kind == "standardised":
-        return standardise(values, bias)
-    x = np.asarray(l2_rows(values) if kind == "l2" else values, dtype=np.float64)
-    return x, np.zeros(x.shape[1]), np.ones(x.shape[1])

@@ -38,6 +38,16 @@ def standardise(features: npt.NDArray[np.floating], centre: bool = True) -> tupl
     return (values - mean) * factor, mean, factor
 
 
+def normalised(
+    features: npt.NDArray[np.floating], kind: Normalisation, centre: bool = True
+) -> tuple[Floats, Floats, Floats]:
+    """Rows as a fit sees them, with the mean and factor to fold back (0 and 1 unless standardised)."""
+    if kind == "standardised":
+        return standardise(features, centre)
+    rows = np.asarray(l2_rows(features) if kind == "l2" else features, dtype=np.float64)
+    return rows, np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+
+
 def fold_back(weight: Floats, bias: Floats, mean: Floats, factor: Floats) -> tuple[Floats, Floats]:
     """The map (C, D), (C,) on the original features that equals (weight, bias) on the standardised ones."""
     folded = weight * factor

@@ -7,7 +7,9 @@ smaller of X'X and XX' (float64: in float32 the tail of the spectrum is lost) gi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from headstart.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
+T = TypeVar("T")
 
 BLOCK_CELLS = 4_000_000
 """Most numbers in one batch of group blocks."""
@@ -125,6 +128,22 @@ def ridge_path(
         groups=codes,
         bias=bias,
     )
+
+
+def best_penalty(
+    path: RidgePath, measure: Callable[[int], T], key: Callable[[T], Any] = lambda found: found
+) -> tuple[int, T]:
+    """The penalty's index with the lowest measure, and that measure: every third is tried, then those around the best.
+
+    A held-out score is smooth in ln(lambda). key: of a measure, what is compared.
+    """
+    tried = {index: measure(index) for index in range(0, len(path.lambdas), 3)}
+    centre = min(tried, key=lambda i: key(tried[i]))
+    for index in range(max(centre - 2, 0), min(centre + 3, len(path.lambdas))):
+        if index not in tried:
+            tried[index] = measure(index)
+    best = min(tried, key=lambda i: key(tried[i]))
+    return best, tried[best]
 
 
 def default_lambdas(spectrum: Floats) -> Floats:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.heads.logistic import LogisticPath, logistic_fit, logistic_path
-from headstart.heads.normalise import Normalisation, fold_back, l2_rows, standardise
-from headstart.heads.ridge import RidgePath, ridge_fit, ridge_path
+from headstart.heads.normalise import Normalisation, fold_back, l2_rows, normalised
+from headstart.heads.ridge import RidgePath, best_penalty, ridge_fit, ridge_path
 from headstart.metrics.calibration import fold_temperature, logits_log_loss
 
 Floats = npt.NDArray[np.float64]
@@ -74,15 +74,7 @@ def try_ridge(option: Option, features: Features, labels: Ints, n_classes: int, 
     """Best of 25 penalties by exact leave-one-out (-group-out) log-loss after one temperature each."""
     started = time.perf_counter()
     path = _ridge(option, features, labels, n_classes, groups, None)
-    tried: dict[int, tuple[float, float]] = {}
-    for index in range(0, len(path.lambdas), 3):  # the score is smooth in ln(lambda): every third, then around the best
-        tried[index] = _temper(path.leave_one_out(index), labels)
-    centre = min(tried, key=lambda i: tried[i])
-    for index in range(max(centre - 2, 0), min(centre + 3, len(path.lambdas))):
-        if index not in tried:
-            tried[index] = _temper(path.leave_one_out(index), labels)
-    best = min(tried, key=lambda i: tried[i])
-    score, temperature = tried[best]
+    best, (score, temperature) = best_penalty(path, lambda index: _temper(path.leave_one_out(index), labels))
     seconds = time.perf_counter() - started
     return Trial(option, float(path.lambdas[best]), temperature, score, "leave-one-out", seconds)
 
@@ -148,11 +140,7 @@ def _ridge(
 
 
 def _normalised(option: Option, features: Features) -> tuple[Floats, Floats, Floats]:
-    """Rows as the fit sees them, with the mean and factor to fold back (0 and 1 unless standardised)."""
-    if option.normalisation == "standardised":
-        return standardise(features[option.feature], option.bias)
-    rows = np.asarray(_unit_length(option, features), dtype=np.float64)
-    return rows, np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+    return normalised(features[option.feature], option.normalisation, option.bias)
 
 
 def _unit_length(option: Option, features: Features) -> npt.NDArray[np.floating]:

@@ -1,0 +1,33 @@
+"""Token numbers of texts as batches, and which texts are longer than a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones.backbone import Item
+
+STEP = 8  # few distinct shapes: engines plan per shape
+
+
+def padded_tokens(items: Sequence[Item], pad_id: int, max_tokens: int) -> dict[str, NDArray[np.generic]]:
+    """input_ids and attention_mask, (B, T), padded on the right to a multiple of STEP, max_tokens at most."""
+    lengths = [len(item["input_ids"]) for item in items]
+    longest = min(-(-max(lengths) // STEP) * STEP, max_tokens)
+    ids = np.full((len(items), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(items), longest), dtype=np.int64)
+    for row, (item, length) in enumerate(zip(items, lengths)):
+        ids[row, :length] = item["input_ids"]
+        mask[row, :length] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def told_cut_off(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> str:
+    """How many texts have more tokens than the model reads; "" for none."""
+    count = sum(len(ids) > max_tokens for ids in tokenizer(list(texts), verbose=False)["input_ids"])
+    if not count:
+        return ""
+    return f"{count} of {len(texts)} texts are longer than the {max_tokens} tokens that the model reads"
