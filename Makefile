@@ -2,7 +2,7 @@
 # Set up again only when pyproject.toml or constraints.txt are newer than .venv/.stamp.
 
 PYTHON ?= python3
-# images, text, audio or speech
+# images, text, audio, speech or trees
 DEMO ?= images
 # names of benchmarks; all of them where it is empty
 BENCH ?=
@@ -15,11 +15,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := $(BIN)/python -m pytest -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-audio demo-speech test test-slow check docs bench clean
+.PHONY: help demo demo-text demo-audio demo-speech demo-trees test test-slow check docs bench clean
 
 help:
 	@echo 'make demo         the main job on real data: which solar cells are defective? (about 5 minutes)'
-	@echo 'make demo-text    the same for texts; make demo-audio and demo-speech for recordings'
+	@echo 'make demo-text    the same for texts; make demo-audio and demo-speech for recordings, demo-trees for boxes'
 	@echo 'make test         the fast tests: no network, no GPU'
 	@echo 'make test-slow    the slow tests: real weights and real data, fetched through pip and apt'
 	@echo 'make check        ruff, mypy, docs and the arrows between layers'
@@ -57,6 +57,9 @@ demo-audio: demo
 
 demo-speech: DEMO := speech
 demo-speech: demo
+
+demo-trees: DEMO := trees
+demo-trees: demo
 
 test: $(STAMP)
 	@$(PYTEST) -m 'not slow'

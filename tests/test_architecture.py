@@ -72,7 +72,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "openvino": ("runtime/openvino.py",),
-    "timm": ("backbones/timm.py", "stock/timm_images.py", "sources/convert.py", "sources/hub.py"),
+    "timm": ("backbones/timm", "stock/timm_", "sources/convert.py", "sources/hub.py"),
     "transformers": ("backbones/transformers_", "stock/", "sources/convert.py", "metrics/speech.py"),
     "soundfile": ("data/audio.py", "stock/decode.py", "demo_data/"),
 }  # fmt: skip

@@ -329,3 +329,26 @@ def pair_data(file: Path, rows: int = 120, names: tuple[str, str] = ("source", "
     with file.open("w", newline="") as stream:
         csv.writer(stream).writerows([names, *made])
     return file
+
+
+def box_data(folder: Path, pictures: int = 40, size: tuple[int, int] = (128, 96)) -> Path:
+    """COCO JSON: bright squares and dark bars on grey noise."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for n in range(pictures):
+        pixels = rng.integers(90, 140, (size[1], size[0], 3))
+        for category in (1, 2):
+            for _ in range(rng.integers(0, 3)):
+                width, height = (26, 26) if category == 1 else (40, 14)
+                x, y = int(rng.integers(0, size[0] - width)), int(rng.integers(0, size[1] - height))
+                pixels[y : y + height, x : x + width] = 250 if category == 1 else 5
+                annotations.append(
+                    {"id": len(annotations), "image_id": n, "category_id": category, "bbox": [x, y, width, height]}
+                )
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{n:03}.png")
+        images.append({"id": n, "file_name": f"{n:03}.png"})
+    categories = [{"id": 1, "name": "square"}, {"id": 2, "name": "bar"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return folder

@@ -14,6 +14,8 @@ from headstart.stages.evaluate import Evaluated
 from headstart.stages.finetune import Tuned
 from headstart.stages.select import Selected
 
+PORTABLE = {"timm_detector.py": "headstart detector"}
+"""What a portable folder of a stock script is called, where that is not sentence-transformers."""
 VERSIONED = ("torch", "timm", "transformers", "openvino", "numpy", "scikit-learn")
 
 
@@ -60,6 +62,7 @@ def describe_run(
         "calibration": {**calibration, "temperature": evaluated.temperature} if calibration else None,
         "examples": details.get("examples", []),
         "signatures": details.get("signatures"),
+        "boxes": details.get("boxes"),
         "findings": findings,
         "artifact": _artifact(evaluated, selected),
         "timing": {name: round(seconds, 2) for name, seconds in context.clock.stages.items()},
@@ -113,7 +116,9 @@ def _artifact(evaluated: Evaluated, selected: Selected) -> dict[str, Any]:
     portable = saved.layout == "portable"
     return {
         "layout": saved.layout,
-        "format": "sentence-transformers" if portable else selected.problem.backbone.source.library,
+        "format": PORTABLE.get(saved.script, "sentence-transformers")
+        if portable
+        else selected.problem.backbone.source.library,
         "path": "model",
         "bytes": saved.bytes,
         "check": evaluated.check,

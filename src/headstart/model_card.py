@@ -11,6 +11,13 @@ from headstart.run_dir import write_atomically
 # tasks whose name on model hubs is another
 PIPELINE_TAGS = {"speech-recognition": "automatic-speech-recognition"}
 _LOADERS = {
+    "timm_detector.py": """\
+import timm_detector  # a file of this folder; needs timm and torchvision
+
+model = timm_detector.load(".")
+for box in next(timm_detector.predict(model, ["photo.jpg"]))["boxes"]:
+    if box["score"] >= 0.5:
+        print(box["label"], box["score"], box["box"])  # left, top, right, bottom in pixels""",
     "timm_images.py": """\
 import json, timm, torch
 from PIL import Image

@@ -23,6 +23,8 @@ from headstart.uncertainty import load_conformal, load_detector
 Inputs = str | Path | Sequence[str | Path]
 
 BATCH = 64
+DETECTION = "object-detection"
+COUNTS = 0.5  # score from which a box counts
 
 
 class Predictor:
@@ -64,10 +66,10 @@ class Predictor:
         Raises SettingError outside 0..1, where the run has too few rows for it, and for tasks without classes.
         """
         check_alpha(abstain)
-        if not self.classes_:
+        if not self.classes_ or self.task == DETECTION:
             raise SettingError(
-                f"abstain is {abstain:g}, but it is for classes: {self.run} is a {self.task} run, which answers with "
-                "texts. Leave it out."
+                f"abstain is {abstain:g}, but it is for classes: {self.run} is a {self.task} run, which does not "
+                "answer with one. Leave it out."
             )
         if self.scores is None:
             raise SettingError(
@@ -116,22 +118,23 @@ class Predictor:
     @overload
     def predict(self, inputs: Inputs, abstain: float) -> list[str | None]: ...
     def predict(self, inputs: Inputs, abstain: float | None = None) -> Sequence[Any]:
-        """Class names or texts of these paths (or texts), lists of names where an input may have several; with
-        abstain None where more than one class is possible.
+        """Class names or texts of these paths (or texts), lists of names where an input may have several, and of
+        {"label", "score", "box": [left, top, right, bottom]} for detectors; with abstain None where more than one class
+        is possible.
 
         abstain: as in `stream`, whose predictions also name the candidates.
         Raises DataError when any input cannot be used; `stream` gives error rows instead.
         """
         found = self._all(inputs, abstain)
-        return [list(p.labels) if p.labels is not None else p.label if p.text is None else p.text for p in found]
+        return [_answer(p) for p in found]
 
     def predict_proba(self, inputs: Inputs) -> NDArray[np.float64]:
         """Probabilities (n, classes), columns in the order of classes_.
 
         Raises DataError for tasks without classes, and as `predict` does.
         """
-        if not self.classes_:
-            raise DataError(f"{self.task} has no classes, so no probabilities. Use predict.")
+        if not self.classes_ or self.task == DETECTION:
+            raise DataError(f"{self.task} gives no probabilities of classes. Use predict.")
         return np.array([[p.probabilities[c] for c in self.classes_] for p in self._all(inputs)])
 
     def _all(self, inputs: Inputs, abstain: float | None = None) -> list[Prediction]:
@@ -143,6 +146,15 @@ class Predictor:
                 f"{len(faults)} of {len(found)} inputs cannot be used; the first: {faults[0].id}: {faults[0].error}."
             )
         return found
+
+
+def _answer(found: Prediction) -> Any:
+    """What `predict` gives for one input."""
+    if found.boxes is not None:
+        return [box.to_json() for box in found.boxes if box.score >= COUNTS]
+    if found.labels is not None:
+        return list(found.labels)
+    return found.label if found.text is None else found.text
 
 
 def _with_candidates(found: Prediction, threshold: float) -> Prediction:

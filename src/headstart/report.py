@@ -68,10 +68,19 @@ METRICS = {
     "binary_log_loss": Metric(
         "binary log-loss", "score", "penalty for little trust in what is right, mean over labels"
     ),
+    "map": Metric("mAP", "percent", "average precision, mean over IoU 0.50 to 0.95 (COCO); higher is better", True),
+    "map_50": Metric("mAP at IoU 0.50", "percent", "the same where half of an object's box must be hit", True),
+    "map_75": Metric("mAP at IoU 0.75", "percent", "the same for closely fitting boxes", True),
+    "map_loss": Metric("one minus mAP", "percent", "0 is perfect, lower is better"),
+    "box_precision": Metric("right among found", "percent", "share of its boxes that show an object (precision)", True),
+    "box_recall": Metric("found among objects", "percent", "share of the objects that it found (recall)", True),
+    "counting_error": Metric("counting error", "score", "boxes too many or too few in one of the {things}, on average"),
     "cer": Metric("character error rate", "percent", "the same count for single characters; lower is better"),
 }
 THINGS = {"image": "images", "text": "texts", "audio": "recordings"}
 LOADING = {
+    "headstart detector": 'import sys\n\nsys.path.insert(0, "{path}")\nimport timm_detector\n\n'
+    'model = timm_detector.load("{path}")',
     "timm": 'import timm\n\nmodel = timm.create_model("local-dir:{path}", pretrained=True).eval()',
     "transformers": 'from transformers import pipeline\n\nmodel = pipeline("{pipeline}", "{path}")',
     "text-to-text": "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer\n\n"
@@ -231,6 +240,7 @@ def _view(result: dict[str, Any], thumbnails: Thumbnails | None) -> dict[str, An
         "metric": metric,
         "plots": plots,
         "time_plots": {part: time_plot(result.get(part)) for part in ("scratch", "proof")},
+        "precision_recall": plots.precision_recall((result.get("boxes") or {}).get("precision_recall")),
         "label_plot": label_plot(result.get("label_curve")),
         "is_number": plots.is_number,
         "clip": clip,

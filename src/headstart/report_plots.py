@@ -178,3 +178,10 @@ def _tokens(text: str, glue: str) -> list[str]:
 
 def _plain(word: str) -> str:
     return re.sub(r"[^\w']+", "", word).casefold() or word
+
+
+def precision_recall(points: Sequence[Mapping[str, float]] | None) -> str | None:
+    """The points attribute of a polyline of precision (up) against recall (to the right), in a 100 by 100 box."""
+    if not points or len(points) < 2:
+        return None
+    return " ".join(f"{100 * p['recall']:.2f},{100 - 100 * p['precision']:.2f}" for p in points)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from headstart.allocator import ENVIRONMENT
 from headstart.errors import RunError
-from headstart.types import Example, Prediction, Reporter
+from headstart.types import Example, Found, Prediction, Reporter
 
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
@@ -116,6 +116,9 @@ class StockProcess:
 def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Prediction:
     """A stock loader's row as a prediction."""
     chances: dict[str, float] = row.get("probabilities", {})
+    if "boxes" in row:
+        boxes = (Found(b["label"], b["score"], (*b["box"][:2], *b["box"][2:])) for b in row["boxes"])
+        return Prediction(name, target, boxes=tuple(boxes))
     if "labels" in row:
         return Prediction(name, target, probabilities=chances, labels=tuple(row["labels"]))
     label = max(chances, key=lambda name: chances[name]) if chances else None

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
 
 from headstart.data import image
+from headstart.data.box_drawing import draw_boxes
 from headstart.data.checked import UnusableInput
 
 SIDE = 160
+SIDE_WITH_BOXES = 480
 
 
-def thumbnail_of(modality: str, path: str | None) -> bytes | None:
-    """A JPEG of at most 160 pixels a side; None for what is not a readable image."""
+def thumbnail_of(
+    modality: str, path: str | None, boxes: Mapping[str, Sequence[Sequence[float]]] | None = None
+) -> bytes | None:
+    """A JPEG of at most 160 pixels a side, or 480 with boxes drawn; None for what is not a readable image.
+
+    boxes: found, missed and false ones, each as left, top, right and bottom in the picture's pixels.
+    """
     if modality != "image" or path is None:
         return None
     try:
         picture = image.load(path)
     except UnusableInput:
         return None
-    picture.thumbnail((SIDE, SIDE))
+    if boxes is None:
+        picture.thumbnail((SIDE, SIDE))
+    else:
+        picture = _with_boxes(picture, boxes)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=80)
     return stream.getvalue()
+
+
+def _with_boxes(picture: Image.Image, boxes: Mapping[str, Sequence[Sequence[float]]]) -> Image.Image:
+    scale = SIDE_WITH_BOXES / max(picture.size)
+    picture = picture.resize([max(1, round(side * scale)) for side in picture.size])
+    for kind, found in boxes.items():
+        draw_boxes(picture, [[v * scale for v in box] for box in found], kind)
+    return picture

@@ -21,6 +21,7 @@ class Example:
     digest: hash of the decoded content; the feature cache's name for this example.
     split: "train" or "test" where the data say so, else None.
     near: equal for copies and near copies, and for these only; "" where nobody looked.
+    part_of: id of the row that this is a part of (a tile of a large picture), else "".
     """
 
     id: str
@@ -30,6 +31,7 @@ class Example:
     digest: str
     split: str | None = None
     near: str = ""
+    part_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,22 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class Framing:
+    """How a detector sees pictures: squares of `side` pixels.
+
+    tile: pixels of the picture's own that a square shows, where pictures are looked at in parts; None where each is
+    made small enough to be seen whole. overlap: pixels that neighbouring parts share at least.
+    """
+
+    side: int
+    tile: int | None = None
+    overlap: int = 0
+
+    def to_json(self) -> dict[str, int | None]:
+        return {"side": self.side, "tile": self.tile, "overlap": self.overlap}
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Checked examples of one task, and what was learnt while reading them.
 
@@ -51,7 +69,7 @@ class Dataset:
     notes: sentences for the summary (what was inferred, scaled, collapsed).
     side: other columns with few values, name -> a value for each example. excluded: rows left out because the user
     said so; corrected: rows whose label the user replaced. several: whether an example may have any number of classes;
-    its target is then a JSON list of them.
+    its target is then a JSON list of them, or of boxes where a framing says how these are looked for.
     """
 
     task: str
@@ -67,6 +85,7 @@ class Dataset:
     excluded: int = 0
     corrected: int = 0
     several: bool = False
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +148,23 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Found:
+    """An object that a detector found. corners: left, top, right, bottom in pixels of the picture. score: 0 to 1; from
+    0.5 on it counts.
+    """
+
+    label: str
+    score: float
+    corners: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"label": self.label, "score": self.score, "box": list(self.corners)}
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """One output. Class tasks fill label and probabilities, text tasks fill text; where an input may have several
-    labels, labels holds those whose probability reaches its threshold, and target is a JSON list.
+    """One output. Class tasks fill label and probabilities, text tasks fill text, detectors boxes; where an input may
+    have several labels, labels holds those whose probability reaches its threshold, and target is a JSON list.
 
     candidates: the classes of the conformal set, most probable first, where one was asked for; label is then None
     unless the set holds exactly one. ood_percentile: share of inputs like the development rows that lie nearer to them,
@@ -148,15 +181,18 @@ class Prediction:
     ood: bool | None = None
     ood_percentile: float | None = None
     labels: tuple[str, ...] | None = None
+    boxes: tuple[Found, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The line that `predict` writes: input with label, probability, probabilities and, where they were asked for
-        or are known, candidates and ood; or text; or error.
+        or are known, candidates and ood; or text; or boxes; or error.
         """
         if self.error is not None:
             return {"input": self.id, "error": self.error}
         if self.text is not None:
             row: dict[str, Any] = {"input": self.id, "text": self.text}
+        elif self.boxes is not None:
+            row = {"input": self.id, "boxes": [box.to_json() for box in self.boxes]}
         elif self.labels is not None:
             row = {"input": self.id, "labels": list(self.labels), "probabilities": self.probabilities}
         else:

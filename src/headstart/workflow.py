@@ -151,8 +151,11 @@ def _finish(context: Context, result: dict[str, Any]) -> Result:
     overrun = -clock.left()
     if overrun > max(0.1 * clock.budget_seconds, 5):
         result["warnings"].append(f"The budget of {clock.budget_seconds:.0f} s was overrun by {overrun:.0f} s.")
+    boxes = {row["input"]: row["boxes"] for row in result.get("examples") or [] if "boxes" in row}
     write_report(
-        result, run.path / "report.html", lambda name: thumbnail_of(context.dataset.modality, inputs.get(name))
+        result,
+        run.path / "report.html",
+        lambda name: thumbnail_of(context.dataset.modality, inputs.get(name), boxes.get(name)),
     )
     run.write_json("result.json", result)
     run.log("finished", total_seconds=result["seconds"])

@@ -168,6 +168,11 @@ def _images(model: Any, input_size: Sequence[int] | None) -> Adapter:
     return Adapter(Images(model), {"image": torch.zeros(2, *size)}, {"image": {0: _batch()}})
 
 
+def maps_adapter(taps: nn.Module, side: int) -> Adapter:
+    """A timm model's feature maps, as `stock.detector_network.Taps` gives them, of squares with that side."""
+    return Adapter(taps, {"image": torch.zeros(2, 3, side, side)}, {"image": {0: _batch()}})
+
+
 def _tokens(native: str) -> Callable[[Any], Adapter]:
     def adapter(model: Any) -> Adapter:
         has_native = native != "pooler" or getattr(model, "pooler", None) is not None

@@ -57,6 +57,11 @@ class CutNetwork:
             )
         return tuple(d for d in found if d.cut is not None or not self.adapter.padding_changes)
 
+    @property
+    def multiply_adds(self) -> float:
+        """Of the whole network, for one example."""
+        return self._graph.multiply_adds
+
     def recipe(self, depth: Depth) -> Recipe:
         """How it is tuned at that depth."""
         return self._recipes[depth.name]

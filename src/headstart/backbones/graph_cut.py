@@ -84,6 +84,12 @@ class CutGraph:
         self.output_names: tuple[str, ...] = tuple(outputs)
         self._outputs: list[Node] = [outputs[name] for name in self.output_names]
 
+    @property
+    def multiply_adds(self) -> float:
+        """Of the whole network, for one example."""
+        batch = self._named[self.input_names[0]].meta["val"].shape[0]
+        return sum(self._costs.values()) / float(batch if isinstance(batch, int) else batch.node.hint)
+
     def cuts(self) -> list[Cut]:
         """All places between units where few tensors suffice, in order from the input to the output."""
         return list(self._cuts)

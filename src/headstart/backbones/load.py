@@ -14,6 +14,7 @@ from headstart.types import Dataset, ModelSource
 # library; the file in headstart/stock that runs what was saved
 LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("timm", "image", "class"): ("headstart.backbones.timm", "timm_images.py"),
+    ("timm", "image", "boxes"): ("headstart.backbones.timm_detection", "timm_detector.py"),
     ("timm", "image", "labels"): ("headstart.backbones.timm", "timm_images.py"),
     ("transformers", "text", "class"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
     ("transformers", "text", "labels"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
@@ -22,18 +23,21 @@ LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
     ("transformers", "text", "text"): ("headstart.backbones.transformers_text_to_text", "text_to_text.py"),
 }
-PROMPTED = frozenset({"headstart.backbones.transformers_text_to_text"})
-"""Modules whose load(source, task, columns) takes what the model is for: a prompt follows from it."""
+GIVEN: dict[str, Callable[[Dataset], tuple[Any, ...]]] = {
+    "headstart.backbones.transformers_text_to_text": lambda dataset: (dataset.task, dataset.columns),
+    "headstart.backbones.timm_detection": lambda dataset: (dataset.framing,),
+}
+"""What load(source, …) of these modules also takes of the data: a prompt follows from it, or the size of pictures."""
 
 
 def load_backbone(source: ModelSource, target_kind: str = "class", dataset: Dataset | None = None) -> Backbone:
-    """Load a pretrained model as a backbone for targets of this kind, "class" or "text".
+    """Load a pretrained model as a backbone for targets of this kind, such as "class" or "text".
 
     dataset: what it is for. Raises ModelError for what has no loader, or what the loader raises.
     """
     module = _loader(source, target_kind)[0]
     load: Callable[..., Any] = import_module(module).load
-    given = (dataset.task, dataset.columns) if dataset is not None and module in PROMPTED else ()
+    given = GIVEN[module](dataset) if dataset is not None and module in GIVEN else ()
     backbone: Backbone = load(source, *given)
     return backbone
 

@@ -110,9 +110,7 @@ class TimmBackbone:
         return network
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
-        """Inputs and states alike are stacked; images in channels_last."""
-        stacked = (torch.from_numpy(np.stack([record[name] for record in records])).float() for name in records[0])
-        return tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in stacked)
+        return stacked(records)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TimmBackbone:
         import timm
@@ -163,6 +161,12 @@ class TimmBackbone:
             "label_names": list(classes),
             "pretrained_cfg": {**pretrained, "num_classes": len(classes), "classifier": classifier},
         }
+
+
+def stacked(records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
+    """Inputs or states as a batch; images and maps in channels_last."""
+    found = (torch.from_numpy(np.stack([record[name] for record in records])).float() for name in records[0])
+    return tuple(x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in found)
 
 
 def calibrate_batch_norm(model: nn.Module, images: torch.Tensor) -> None:

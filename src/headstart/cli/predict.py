@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from headstart.cli.box_output import BoxFiles
+
 
 @click.command()
 @click.argument("run", type=click.Path())
@@ -24,6 +26,10 @@ import click
     "holds one class, else null and its candidates. Promised: of inputs drawn like the development rows, at most this "
     "share gets a set without its true class; on average over all inputs, not for each class. For classes only.",
 )
+@click.option(
+    "--draw", type=click.Path(), metavar="FOLDER", help="Write each image with its boxes there. For detectors."
+)
+@click.option("--coco", type=click.Path(), metavar="FILE", help="For detectors: all boxes, as COCO JSON.")
 @click.option("--jsonl", is_flag=True, help="JSON lines also on a terminal.")
 def command(
     run: str,
@@ -31,6 +37,8 @@ def command(
     texts: tuple[str, ...],
     input_column: str | None,
     abstain: float | None,
+    draw: str | None,
+    coco: str | None,
     jsonl: bool,
 ) -> None:
     """Predict with a finished RUN for files, folders, globs or tables (INPUTS).
@@ -42,6 +50,7 @@ def command(
     from headstart.predictor import load
 
     predictor = load(run)
+    boxes = BoxFiles(predictor.task, predictor.classes_, draw, coco)  # refused before any work where there are none
     if abstain is not None:
         predictor.threshold(abstain)  # what cannot be promised is refused before any work
     values = gather(inputs, texts, predictor.modality, input_column or predictor.result["data"]["columns"].get("input"))
@@ -50,8 +59,10 @@ def command(
     for prediction in predictor.stream(values, abstain):
         row = prediction.to_json()
         undecided = prediction.candidates is not None and prediction.label is None
+        boxes.add(prediction)
         counts.update(faults=prediction.error is not None, ood=bool(prediction.ood), undecided=undecided)
         click.echo(json.dumps(row, ensure_ascii=False) if plain else _line(row))
+    boxes.finish()
     _say_counts(counts, len(values), abstain)
     if counts["faults"]:
         sys.exit(1)
@@ -76,6 +87,8 @@ def _line(row: dict[str, object]) -> str:
     shown = str(row["input"])[-60:].replace("\n", " ")
     if "error" in row:
         return f"{shown:60}  error: {row['error']}"
+    if "boxes" in row:
+        return f"{shown:60}  {_boxes(row['boxes'])}"
     if "text" in row:
         return f"{shown:60}  {row['text']}"
     mark = "  ood" if row.get("ood") else ""
@@ -83,6 +96,13 @@ def _line(row: dict[str, object]) -> str:
     if isinstance(candidates, list) and row["label"] is None:
         return f"{shown:60}  undecided: {', '.join(candidates)}{mark}"
     return f"{shown:60}  {row['label']}  {row['probability']:.3f}{mark}"
+
+
+def _boxes(found: object) -> str:
+    """How many objects of each class count."""
+    assert isinstance(found, list), "a row of boxes"
+    names = Counter(box["label"] for box in found if box["score"] >= 0.5)
+    return ", ".join(f"{n} {name}" for name, n in names.most_common()) or "nothing"
 
 
 def gather(inputs: tuple[str, ...], texts: tuple[str, ...], modality: str, column: str | None) -> list[str]:

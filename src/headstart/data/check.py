@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from headstart.data.box_check import boxed
 from headstart.data.checked import Checked, UnusableInput
 from headstart.data.columns import Columns
 from headstart.data.groups import group_rows
@@ -41,7 +42,7 @@ def check(
     rejected: list[Rejected] = []
     unusual: Counter[str] = Counter()
     for row, outcome in zip(table.rows, outcomes):
-        if isinstance(outcome, Checked) and known_classes:
+        if isinstance(outcome, Checked) and known_classes and columns.target_kind != "boxes":
             outcome = _known(outcome, row, columns, known_classes)
         if isinstance(outcome, Checked):
             kept.append((row, outcome))
@@ -58,15 +59,18 @@ def check(
     if (columns.modality, columns.target_kind) == ("text", "text") and not known_classes:
         notes += pair_notes(examples)
     classes = known_classes
-    several = columns.target_kind == "labels"
-    if several and not known_classes:
+    several = columns.target_kind in ("labels", "boxes")
+    framing = None
+    if columns.target_kind == "boxes":
+        examples, classes, framing = boxed(examples, [checked.size for _, checked in kept], known_classes, notes)
+    elif several and not known_classes:
         examples, classes = _label_sets(examples, columns, notes)
     if columns.target_kind == "class" and not known_classes:
         classes = _classes(examples, columns, notes)
     notes += _conflicts(examples) if columns.target_kind == "class" else []
-    side = {} if known_classes else _side_columns([row for row, _ in kept], columns, table.columns)
+    side = {} if known_classes or framing else _side_columns([row for row, _ in kept], columns, table.columns)
     return Dataset(task, columns.modality, root, tuple(examples), tuple(rejected), classes, columns.by_role(),
-                   _fingerprint(examples), tuple(notes), side, several=several)  # fmt: skip
+                   _fingerprint(examples), tuple(notes), side, several=several, framing=framing)  # fmt: skip
 
 
 def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[Checked | UnusableInput]:

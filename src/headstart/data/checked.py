@@ -24,13 +24,15 @@ class Checked:
     """What one decoding found.
 
     digest: hash of the content. near: equal for near duplicates. sketch: float32 bytes of a picture's coarse
-    brightness, to be compared by distance (empty where there is none). notes: what was unusual but usable.
+    brightness, to be compared by distance (empty where there is none). notes: what was unusual but usable. size: of a
+    picture, width and height in pixels.
     """
 
     digest: str
     near: str
     notes: tuple[str, ...] = ()
     sketch: bytes = b""
+    size: tuple[int, int] = (0, 0)
 
 
 def content_digest(content: bytes) -> str:

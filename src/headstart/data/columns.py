@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from headstart.data import box_files
 from headstart.data.label_sets import holds_lists, separator_of
 from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable
@@ -23,7 +24,7 @@ TRANSCRIPT_NAMES = ("transcription", "transcript", "text", "sentence")
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names by role, and what they hold. target_kind: "class", "labels" (any number of them) or "text".
+    """Column names by role, and what they hold. target_kind: "class", "labels" (any number of them), "text" or "boxes".
 
     separator: between labels in a cell; None where cells are JSON lists.
     """
@@ -59,6 +60,8 @@ def infer(
 
     Raises DataError naming the columns seen, the nearest name and the flag to use.
     """
+    if table.layout == box_files.LAYOUT:
+        return _boxes(table, wanted)
     for name, flag in ((input_column, "input"), (target_column, "target"), (group_column, "group")):
         if name is not None:
             _require(table, name, flag)
@@ -66,6 +69,9 @@ def infer(
         raise DataError(f"Column {input_column!r} is named as both input and target. Name two different columns.")
     pair = None if input_column or target_column else _pair(table, wanted)
     input_column, target_column = pair or (input_column, target_column)
+    if wanted and wanted[1] == "boxes":
+        raise DataError("No boxes were found. Object detection reads COCO JSON, YOLO label files, Pascal VOC XML, a "
+                        "table with xmin, ymin, xmax, ymax and label, or metadata with objects.")  # fmt: skip
     source = input_column or _find_input(table, (target_column, group_column), wanted)
     modality = modality_of(table, source)
     if wanted and modality != wanted[0]:
@@ -81,6 +87,14 @@ def infer(
         seen += f"; cells of {target!r} look like several labels: then say --label-separator {likely!r}"
     sentence = f"input {source!r}, target {target!r} (columns: {seen})"
     return Columns(source, target, modality, kind, group_column, sentence, separator)
+
+
+def _boxes(table: RawTable, wanted: tuple[str, str] | None) -> Columns:
+    source, target = box_files.COLUMNS
+    if wanted not in (None, ("image", "boxes")):
+        raise DataError("The data hold boxes around objects, and the task named takes none. Use --task "
+                        "object-detection, or point to data without boxes.")  # fmt: skip
+    return Columns(source, target, "image", "boxes", None, "images with boxes around objects")
 
 
 def _pair(table: RawTable, wanted: tuple[str, str] | None) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from headstart.data import box_files
 from headstart.data.aligned import aligned_tables
 from headstart.data.columns import modality_of
 from headstart.data.modality import MODALITIES
@@ -26,7 +27,10 @@ def read(path: Path) -> RawTable:
     try:
         if not path.exists():
             raise DataError(f"{path} does not exist.{_nearest(path)} Give a folder or a table file.")
-        return _read_root(path) if path.is_dir() else read_table(path)
+        if (boxes := box_files.find(path)) is not None:
+            return boxes
+        table = _read_root(path) if path.is_dir() else read_table(path)
+        return box_files.from_table(table) or table
     except (OSError, ValueError) as error:  # no permission, a name too long, a null byte
         raise DataError(
             f"{str(path)[:300]} cannot be read: {str(error)[:200]}. Check the path and its rights."

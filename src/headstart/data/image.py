@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from headstart.data.checked import Checked, UnusableInput, content_digest, existing_file
 from headstart.stock.decode import to_rgb
+from headstart.stock.regions import cropped, split_region
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".avif",
                       ".heic", ".heif"})  # fmt: skip
@@ -18,12 +20,21 @@ FLAT_CONTRAST = 1.0  # of 255; below it a sketch holds nothing but rounding
 
 
 def load(path: str) -> Image.Image:
-    """Open an image as 8-bit RGB.
+    """Open an image, or the part of one that a fragment names, as 8-bit RGB.
 
     Raises UnusableInput naming the fault: missing, empty, unknown format, truncated, too large.
     """
-    image, _ = _load_with_notes(path)
-    return image
+    file, region = split_region(path)
+    if region is None:
+        return _load_with_notes(file)[0]
+    picture: Image.Image = cropped(_kept(file), region)
+    return picture
+
+
+@lru_cache(maxsize=2)
+def _kept(file: str) -> Image.Image:
+    """A picture of which several parts are wanted, one after the other."""
+    return _load_with_notes(file)[0]
 
 
 def check(path: str) -> Checked:
@@ -34,8 +45,8 @@ def check(path: str) -> Checked:
     digest = content_digest(Path(path).read_bytes())
     coarse = sketch(image)
     if coarse.std() < FLAT_CONTRAST:  # a flat picture has no structure to compare: only equal pixels count
-        return Checked(digest, content_digest(str(image.size).encode() + image.tobytes()), notes)
-    return Checked(digest, digest, notes, coarse.tobytes())
+        return Checked(digest, content_digest(str(image.size).encode() + image.tobytes()), notes, size=image.size)
+    return Checked(digest, digest, notes, coarse.tobytes(), image.size)
 
 
 def sketch(image: Image.Image) -> NDArray[np.float32]:

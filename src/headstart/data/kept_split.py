@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
+from headstart.data.scenes import whole_digest
 from headstart.data.split import Split, group_indices, label_indices, require_learnable
 from headstart.data.table import read_table
 from headstart.errors import DataError
@@ -22,14 +23,16 @@ TEST = -1  # in place of a fold
 
 
 def split_rows(dataset: Dataset, split: Split) -> list[list[str]]:
-    """The lines of split.csv: id, digests of the content and of the group, "test" or "train", and the fold of a row to
-    learn from.
+    """The lines of split.csv, one for a picture and all its tiles: id, digests of the content and of the
+    group, "test" or "train", and the fold of a row to learn from.
     """
     folds = dict(zip(split.dev.tolist(), split.folds.tolist()))
-    return [
-        [e.id, e.digest, e.group, "train" if i in folds else "test", str(folds.get(i, ""))]
+    lines = {
+        (e.part_of or e.id): [e.part_of or e.id, e.digest if not e.part_of else whole_digest(e), e.group,
+                              "train" if i in folds else "test", str(folds.get(i, ""))]
         for i, e in enumerate(dataset.examples)
-    ]
+    }  # fmt: skip
+    return list(lines.values())
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ def joined(labels: Iterable[str]) -> str:
 
 
 def labels_of(target: str | None) -> tuple[str, ...]:
-    """The labels in a text that `joined` made."""
-    return tuple(json.loads(target)) if target else ()
+    """The labels in a text that `joined` made, or of objects in one that `boxes.as_target` made, no crowds."""
+    held = json.loads(target) if target else []
+    return tuple(v if isinstance(v, str) else v["label"] for v in held if isinstance(v, str) or not v.get("crowd"))
 
 
 def parse_cell(cell: str, separator: str | None) -> tuple[str, ...] | None:
@@ -75,7 +76,7 @@ def matrix_of(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> NDArra
 
 
 def class_counts(dataset: Dataset) -> Counter[str]:
-    """How many examples have each class; empty where targets are texts."""
+    """How many examples have each class, or how many objects there are of each; empty where targets are texts."""
     if not dataset.classes:
         return Counter()
     each = (labels_of(e.target) if dataset.several else (str(e.target),) for e in dataset.examples)

@@ -23,7 +23,7 @@ class Modality:
 
     def check_for(self, target_kind: str) -> Callable[[str], Checked]:
         """The check of an input whose target is a "class" or a "text"."""
-        return (self.check_for_classes if target_kind in ("class", "labels") else None) or self.check
+        return (self.check_for_classes if target_kind in ("class", "labels", "boxes") else None) or self.check
 
 
 MODALITIES: dict[str, Modality] = {

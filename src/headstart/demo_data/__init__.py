@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.demo_data import debian, elpv, languages, prompts
+from headstart.demo_data import debian, elpv, languages, prompts, trees
 from headstart.types import Reporter
 
 
@@ -64,6 +64,13 @@ DEMOS: dict[str, Demo] = {
         task="speech-recognition",
         title="What does the telephone system say?",
         prepare=prompts.prepare,
+        settings={"budget": "10m"},
+    ),
+    "trees": Demo(
+        name="trees",
+        task="object-detection",
+        title="Where are the trees?",
+        prepare=trees.prepare,
         settings={"budget": "10m"},
     ),
 }

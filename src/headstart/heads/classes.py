@@ -101,6 +101,10 @@ class ClassHead:
             folds=folds,
         )
 
+    def carried(self, base: LinearHead, module: Tunable) -> LinearHead:
+        del module
+        return base
+
     def random_base(self, problem: Problem) -> LinearHead:
         """Drawn as torch draws a linear layer: uniform within 1 / sqrt(D)."""
         backbone = problem.backbone
@@ -187,6 +191,9 @@ class ClassHead:
         from headstart.metrics.classification import row_log_loss
 
         return row_log_loss(softmax(outputs.astype(np.float64)), problem.labels[rows]), np.ones(len(rows))
+
+    def draws(self, problem: Problem, outputs: Outputs, rows: Rows) -> None:
+        del problem, outputs, rows
 
     def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
         classes = problem.dataset.classes

@@ -105,6 +105,11 @@ class Head(Protocol):
     def refit_base(self, problem: Problem, rows: Rows, like: Any) -> Any:
         """A head chosen before, its weights fitted anew to these rows."""
 
+    def carried(self, base: Any, module: Tunable) -> Any:
+        """What the next rung starts from after this one was kept: the base itself where that is fitted in closed form,
+        else what training has made of it.
+        """
+
     def random_base(self, problem: Problem) -> Any:
         """A head with random weights, for a network that is trained from random weights too."""
 
@@ -142,6 +147,11 @@ class Head(Protocol):
 
     def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
         """(numerators, denominators) per row of the decision metric, lower is better."""
+
+    def draws(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[float, NDArray[np.float64]] | None:
+        """The decision metric and (B,) values of it with groups of rows drawn anew, paired for equal groups; None where
+        it is the ratio of what `row_scores` gives.
+        """
 
     def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
         """Outputs as the user sees them."""

@@ -74,6 +74,10 @@ class MultiLabelHead:
         option = _Option(like.feature, like.normalisation, like.penalty, like.temperature, none, like.loo_log_loss)
         return _fit(problem, rows, option)
 
+    def carried(self, base: LinearHead, module: Tunable) -> LinearHead:
+        del module
+        return base
+
     def random_base(self, problem: Problem) -> LinearHead:
         return self.network.random_base(problem)
 
@@ -127,6 +131,9 @@ class MultiLabelHead:
     def row_scores(self, problem: Problem, outputs: Outputs, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
         losses = row_log_loss(sigmoid(np.asarray(outputs, dtype=np.float64)), problem.label_sets(rows))
         return losses, np.ones(len(rows))
+
+    def draws(self, problem: Problem, outputs: Outputs, rows: Rows) -> None:
+        del problem, outputs, rows
 
     def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
         names, limits = problem.dataset.classes, self._thresholds(problem)

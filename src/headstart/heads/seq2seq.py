@@ -101,6 +101,9 @@ class Seq2SeqHead:
     def refit_base(self, problem: Problem, rows: Rows, like: None) -> None:
         del problem, rows, like
 
+    def carried(self, base: None, module: Tunable) -> None:
+        del base, module
+
     def random_base(self, problem: Problem) -> None:
         """The decoder is part of the network."""
         del problem
@@ -248,6 +251,9 @@ class Seq2SeqHead:
         pairs = [self.row_loss(target, text) for target, text in zip(problem.targets(rows), outputs)]
         errors, words = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         return errors, words
+
+    def draws(self, problem: Problem, outputs: Outputs, rows: Rows) -> None:
+        del problem, outputs, rows
 
     def predictions(self, problem: Problem, outputs: Outputs, rows: Rows) -> list[Prediction]:
         examples = [problem.dataset.examples[r] for r in rows]

@@ -92,6 +92,17 @@ def interval_of(
     return Interval(value, low, high, count)
 
 
+def widened(draws: Floats, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Both ends of the interval of resampled values (B,), widened for few groups (n)."""
+    return _percentiles(draws, n, level) if n > 1 else (float("-inf"), float("inf"))
+
+
+def drawn_interval(value: float, draws: Floats, n: int, level: float = 0.95) -> Interval:
+    """Interval of a value from resampled ones (B,) over n groups."""
+    low, high = widened(draws, n, level)
+    return Interval(value, min(low, value), max(high, value), n)
+
+
 def mcnemar_exact(correct_a: npt.NDArray[np.bool_], correct_b: npt.NDArray[np.bool_]) -> float:
     """Two-sided exact p-value that two systems are equally often right on the same rows (McNemar 1947).
 

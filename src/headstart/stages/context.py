@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Depth
 from headstart.budget import Clock
+from headstart.data.scenes import tiles_of
 from headstart.data.split import Split
 from headstart.errors import SettingError
 from headstart.plan import Plan
@@ -56,6 +57,14 @@ class Context:
     def needs_all_folds(self) -> bool:
         """Whether every development row must be scored: by these the run is judged, or each value of a column is."""
         return self.split.method == "cross-validation" or self.settings.shift_column is not None
+
+    @property
+    def passes_per_test(self) -> float:
+        """Of the saved network for a test row, on average: a large picture is looked at in many tiles."""
+        framing, test = self.dataset.framing, self.split.test
+        if framing is None or framing.tile is None or not len(test):
+            return 1.0
+        return float(np.mean([len(tiles_of(self.dataset.examples[row], framing)) for row in test]))
 
     def held_rows(self, fold: int) -> NDArray[np.int64]:
         """The fold's development rows that decisions are made on: all, or an even part where answers are costly."""
@@ -123,9 +132,9 @@ def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:
     Raises SettingError where the network does not have the depth that was asked for.
     """
     wanted, plan = context.settings.depth, context.plan.rungs
-    if wanted == "head":
-        return []
     depths = {d.name: d for d in backbone.depths}
+    if wanted == "head" and "head" not in depths:
+        return []
     if "all" in depths:
         depths["lora"] = replace(depths["all"], name="lora", part="whole network, by low-rank changes")
     if plan is not None:
@@ -135,6 +144,7 @@ def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:
     missing = [name for name in names if name not in depths]
     if missing:
         raise SettingError(
-            f"{backbone.source.id} has no depth {missing[0]!r}; it has head, {', '.join(depths)}. Choose one of these."
+            f"{backbone.source.id} has no depth {missing[0]!r}; it has {', '.join(dict.fromkeys(('head', *depths)))}. "
+            "Choose one of these."
         )
     return [depths[name] for name in names]

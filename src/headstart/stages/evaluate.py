@@ -100,7 +100,7 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     n_test = max(1, len(context.split.test))
     free = context.task.control_is_untuned and tuned.module is None
     control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
-    encoding_s = n_test / selected.extractor.stock_rate
+    encoding_s = n_test * context.passes_per_test / selected.extractor.stock_rate
     spare = context.clock.left() - SAVING_S - encoding_s - (control.seconds if control else 0.0)
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
     limits = DecodingLimits(trial_s, (spare - trial_s) / n_test)

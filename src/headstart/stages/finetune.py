@@ -10,6 +10,7 @@ from headstart.backbones.backbone import Depth
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
 from headstart.stages.final_training import train_final
+from headstart.stages.fold import network_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected
@@ -61,7 +62,7 @@ def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
 
 def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> None:
     forced = context.settings.depth
-    if forced == "head":
+    if forced == "head" and not offered_depths(context, selected.problem.backbone):
         ladder.reasons.append(f"{context.task.untuned} asked for with --depth head")
         return
     depths = _reachable(context, selected)
@@ -97,9 +98,17 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
                 return
             continue
         ladder.kept, failures = attempt, 0
+        _carry_on(context, selected, replaced, attempt)
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"
         )
+
+
+def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> None:
+    """Let the next rung start from the head that this one trained, where heads are trained and not fitted."""
+    for number, fold in enumerate(attempt.folds):
+        module = network_of(context, selected, attempt.depth, fold, attempt.share)
+        replaced.bases[number] = context.task.head.carried(replaced.bases[number], module)
 
 
 def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth) -> Attempt | str:

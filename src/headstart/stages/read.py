@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from headstart.data import box_files, folders
 from headstart.data import columns as column_inference
-from headstart.data import folders
 from headstart.data.check import check
 from headstart.data.exclude import without_excluded
 from headstart.data.kept_split import kept_split, load_split
 from headstart.data.labels import with_corrected
+from headstart.data.scenes import with_tiles
 from headstart.data.shift import split_by_shift
 from headstart.data.split import Split, make_split
 from headstart.data.table import RawTable, Row
@@ -49,16 +50,18 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
         split = make_split(dataset, settings.seed, settings.test_size, task.cross_validate_small)
         if settings.shift_column is not None:
             split = split_by_shift(dataset, split, settings.shift_column)
-        return task, dataset, split
+        return task, *with_tiles(dataset, split)
     by_id = settings.labels is not None or settings.exclude is not None
     split, told = kept_split(dataset, saved, settings.seed, by_id)
-    return task, replace(dataset, notes=(*dataset.notes, told)), split
+    return task, *with_tiles(replace(dataset, notes=(*dataset.notes, told)), split)
 
 
 def _with_test(train: RawTable, test: RawTable) -> RawTable:
     """Rows of both, those of the test set marked; file names made absolute because their folders differ."""
     rows: list[Row] = []
     notes: list[str] = []
+    if (train.layout == box_files.LAYOUT) != (test.layout == box_files.LAYOUT):
+        raise DataError("One of the training and the test set holds boxes around objects, the other does not.")
     for table, split in ((train, "train"), (test, "test")):
         own_test = split == "train" and any(row.split == "test" for row in table.rows)
         if own_test:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headstart.features import extract
-from headstart.metrics.intervals import interval
+from headstart.metrics.intervals import drawn_interval, interval
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
 from headstart.stages.select import Selected
@@ -70,6 +70,9 @@ def used_folds(context: Context) -> list[int]:
 def score_of(context: Context, selected: Selected, outputs: Any, rows: Rows) -> Any:
     """The decision metric with its 95% interval, after calibration."""
     head, problem = context.task.head, selected.problem
+    drawn = head.draws(problem, outputs, rows)
+    if drawn is not None:
+        return drawn_interval(*drawn, len(np.unique(problem.groups[rows])))
     temperature = head.calibrate(problem, outputs, rows)
     numerators, denominators = head.row_scores(problem, head.tempered(outputs, temperature), rows)
     return interval(numerators, denominators, problem.groups[rows], context.rng(1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Outputs
-from headstart.metrics.intervals import paired_difference
+from headstart.metrics.intervals import drawn_interval, paired_difference
 from headstart.plan import RungPlan
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
@@ -217,6 +217,11 @@ def _compared(
     common = np.array([i for i, r in enumerate(rows) if int(r) in position])
     shared = rows[common]
     theirs = earlier.outputs[[position[int(r)] for r in shared]]
+    drawn = [head.draws(problem, values, shared) for values in (outputs[common], theirs)]
+    if drawn[0] is not None and drawn[1] is not None:
+        (value, ours), (before, earlier_draws) = drawn[0], drawn[1]
+        groups = len(np.unique(problem.groups[shared]))
+        return drawn_interval(value - before, ours - earlier_draws, groups, level), before
     scored = []
     for values in (outputs[common], theirs):
         temperature = head.calibrate(problem, values, shared)

@@ -50,7 +50,7 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     wanted = context.plan.test_rows
     if wanted is None:
         seconds = min(SCORING_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
-        wanted = max(MIN_SCORED, int(seconds * selected.extractor.stock_rate))
+        wanted = max(MIN_SCORED, int(seconds * selected.extractor.stock_rate / context.passes_per_test))
     context.plan = context.plan.with_(test_rows=min(wanted, rows))
     if wanted >= rows:
         return
@@ -74,7 +74,7 @@ def _missing(context: Context, selected: Selected) -> int:
 
 def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass can take in."""
-    scored_s = len(context.split.test) / selected.extractor.stock_rate
+    scored_s = len(context.split.test) * context.passes_per_test / selected.extractor.stock_rate
     left = context.clock.left() - scored_s - SAVING_S
     return max(MIN_ROWS, int(PASS_SHARE * left * selected.extractor.rate))
 

@@ -141,7 +141,7 @@ def affordable_final(context: Context, epochs: int, pass_s: float) -> int:
 def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
     test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
-    stock = test * (replaced.seconds_per_output + 1.0 / selected.extractor.stock_rate)
+    stock = test * (replaced.seconds_per_output + context.passes_per_test / selected.extractor.stock_rate)
     control = control_size(context, selected, replaced.seconds_per_output, test)
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
     scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds

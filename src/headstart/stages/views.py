@@ -31,7 +31,8 @@ def choose_views(context: Context, selected: Selected, replaced: Replaced, left:
             break
         kind = view.rstrip("0123456789")
         if kind not in harmless:
-            harmless[kind] = _is_harmless(context, selected, replaced, view)
+            known = context.task.views_move_targets
+            harmless[kind] = known or _is_harmless(context, selected, replaced, view)
         if harmless[kind]:
             chosen = (*chosen, view)
             room -= cost

@@ -7,6 +7,7 @@ from headstart.tasks import (
     audio_classification,
     image_classification,
     multi_label,
+    object_detection,
     speech_recognition,
     summarization,
     text_classification,
@@ -16,6 +17,7 @@ from headstart.tasks.task import Task
 
 TASKS: dict[str, Task] = {
     "image-classification": image_classification.TASK,
+    "object-detection": object_detection.TASK,
     "text-classification": text_classification.TASK,
     "audio-classification": audio_classification.TASK,
     "speech-recognition": speech_recognition.TASK,

@@ -33,7 +33,9 @@ def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: Contr
     sample = [problem.backbone.encode(e, problem.backbone.views[0]) for e in examples[:CALIBRATION_EXAMPLES]]
     random = problem.backbone.randomised(problem.seed, sample)
     pretrained = setup.extractor
-    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine)
+    # without pooled features the head reads the state of the shallowest cut
+    cuts = () if random.features else tuple(d.cut for d in random.depths if d.cut is not None)[:1]
+    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine, cuts)
     before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
     return Control("same network with random weights, same head", before, after, len(train), test)

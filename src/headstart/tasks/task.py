@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.features import Extractor
 from headstart.heads.head import Decoding, DecodingLimits, Head, Outputs, Tunable
 from headstart.metrics.conformal import CalibrationScores
-from headstart.metrics.intervals import paired_difference
+from headstart.metrics.intervals import drawn_interval, paired_difference
 from headstart.metrics.learning_curve import MeasuredErrors
 from headstart.metrics.ood import OodDetector
 from headstart.problem import Problem, Rows
@@ -25,12 +25,15 @@ class Scores:
 
     metrics: name -> interval (95%, groups resampled). numerators, denominators: the headline metric per row.
     details: parts of result.json that this task adds (confusion, per_class, calibration, examples).
+    draws: (B,) the headline metric with groups drawn anew, where it is no ratio of sums; the draws depend on the number
+    of groups alone, so that those of two systems are paired.
     """
 
     metrics: dict[str, Interval]
     numerators: NDArray[np.float64]
     denominators: NDArray[np.float64]
     details: dict[str, Any] = field(default_factory=dict)
+    draws: NDArray[np.float64] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The metrics, as result.json holds them."""
@@ -121,7 +124,8 @@ class Task:
     these, and fewer where the budget is short. choose_decoding: settles how answers are decoded, None where they are
     not. uncertainty: what the saved model can say of its own doubt, or None. label_curve: errors of the untuned head by
     number of labels, or None. decision_rows: held-out rows that decide on depth at most, where every answer is costly.
-    exclusive_classes: whether an input has one class; else any number of them.
+    exclusive_classes: whether an input has one class; else any number of them. views_move_targets: whether targets are
+    moved with a view of their input, so that no view can be wrong.
     """
 
     name: str
@@ -145,9 +149,13 @@ class Task:
     label_curve: LabelCurveFunction | None = None
     decision_rows: int | None = None
     exclusive_classes: bool = True
+    views_move_targets: bool = False
 
     def gain(self, ours: Scores, theirs: Scores, groups: NDArray[np.int64], rng: np.random.Generator) -> Interval:
         """Paired 95% interval of the headline metric's improvement on the same rows; positive means ours is better."""
+        if ours.draws is not None and theirs.draws is not None:
+            value = ours.metrics[self.headline].value - theirs.metrics[self.headline].value
+            return drawn_interval(value, ours.draws - theirs.draws, len(np.unique(groups)))
         better, worse = (theirs, ours) if self.lower_is_better else (ours, theirs)
         return paired_difference(better.numerators, worse.numerators, ours.denominators, groups, rng, level=0.95)
 
