@@ -23,10 +23,10 @@ Made = tuple[Path, Path]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("boxes")
-    data, model = tiny.box_data(root / "data"), tiny.image_model(root / "model")
+    data, model = tiny.box_data(root / "data", 24), tiny.image_model(root / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
-        headstart.fit(data, model=model, budget=120, depth="head", out=root / "run")
+        headstart.fit(data, model=model, budget=45, depth="head", out=root / "run")
     return root / "run", data
 
 

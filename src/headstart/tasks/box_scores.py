@@ -63,7 +63,7 @@ def score_boxes(predictions: Sequence[Prediction], groups: NDArray[np.int64], rn
         "boxes": {
             "average_recall": official["ar_100"],
             "by_size": _by_size(official, truths),
-            "precision_recall": _curve(table),
+            "precision_recall": _curve(pictures),
         },
         "examples": _gallery(predictions, truths, pictures),
     }
@@ -152,19 +152,18 @@ def _by_size(official: dict[str, float], truths: Sequence[Sequence[Box]]) -> lis
     return rows
 
 
-def _curve(table: PrecisionTable) -> list[dict[str, float]]:
+def _curve(pictures: Sequence[Matched]) -> list[dict[str, float]]:
     """Precision against recall at IoU 0.5 for all classes together, thinned out."""
-    total = int(table.wanted.sum())
-    kept = [(right[0], ignored[0]) for _, right, ignored in table.entries]
-    points: list[dict[str, float]] = []
-    if len(kept) == 1 and total and len(kept[0][0]):
-        right, ignored = kept[0]
-        hits, false = np.cumsum(right), np.cumsum(~right & ~ignored)
-        recall, precision = hits / total, hits / np.maximum(hits + false, 1)
-        best = np.maximum.accumulate(precision[::-1])[::-1]
-        for at in np.unique(np.linspace(0, len(recall) - 1, CURVE).astype(int)):
-            points.append({"recall": float(recall[at]), "precision": float(best[at])})
-    return points
+    total = sum(int(m.wanted.sum()) for m in pictures)
+    order = np.argsort(-np.concatenate([m.scores for m in pictures]), kind="stable")
+    right, ignored = (np.concatenate(parts)[order] for parts in zip(*((m.fit[0] > 0, m.ignored[0]) for m in pictures)))
+    if not total or not len(order):
+        return []
+    hits, false = np.cumsum(right), np.cumsum(~right & ~ignored)
+    recall, precision = hits / total, hits / np.maximum(hits + false, 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    chosen = np.unique(np.linspace(0, len(recall) - 1, CURVE).astype(int))
+    return [{"recall": float(recall[at]), "precision": float(best[at])} for at in chosen]
 
 
 def _gallery(
