@@ -26,7 +26,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ("describe_run", "report", "report_plots", "report_label_curve", "report_time_plot",
          "model_card", "thumbnails", "result",
-         "predictor",
+         "predictor", "detector_engine",
          "comparison", "compare_page", "describe_refinement", "advice"), 5),
     **dict.fromkeys(("workflow", "refinement", "proof", "api"), 6),
     **dict.fromkeys(("__init__", "__main__", "cli", "sklearn"), 7),
@@ -51,6 +51,7 @@ SIBLINGS = {
     ("report", "report_time_plot"),
     ("report_time_plot", "report_plots"),
     ("result", "predictor"),
+    ("predictor", "detector_engine"),
     ("compare_page", "comparison"),
     ("compare_page", "report"),
     ("compare_page", "report_plots"),

@@ -47,6 +47,7 @@ class Predictor:
         torchvision_ops.ensure()
         self._stock = import_module(f"headstart.stock.{Path(self.result['artifact']['script']).stem}")
         self._loaded: Any = None
+        self._converted = False
         self.scores = load_conformal(run / "model")
         self._detector = load_detector(run / "model")
 
@@ -81,9 +82,19 @@ class Predictor:
     def _stream(self, inputs: Sequence[str], threshold: float | None) -> Iterator[Prediction]:
         if self._loaded is None:
             self._loaded = self._stock.load(str(self.run / "model"))
+        self._choose_engine(len(inputs))
         for start in range(0, len(inputs), BATCH):
             for found in self._batch(inputs[start : start + BATCH]):
                 yield found if threshold is None or found.error else _with_candidates(found, threshold)
+
+    def _choose_engine(self, inputs: int) -> None:
+        """Convert a detector where there are pictures enough for that."""
+        if self.task != DETECTION or self._converted:
+            return
+        from headstart.detector_engine import WORTH_CONVERTING, with_engine
+
+        if inputs >= WORTH_CONVERTING:
+            self._loaded, self._converted = with_engine(self._loaded, self.run / "model"), True
 
     def _batch(self, inputs: Sequence[str]) -> list[Prediction]:
         found: dict[int, Prediction] = {}

@@ -137,13 +137,13 @@ class DetectionHead:
     def base_outputs(self, problem: Problem, base: BoxBase, rows: Rows, reporter: Reporter) -> Outputs:
         del reporter
         head = self._place_head(problem, base)
-        cut = problem.backbone.depths[0].cut
+        cut, side = problem.backbone.depths[0].cut, cast(MapBackbone, problem.backbone).framing.side
         found: list[Values] = []
         with torch.inference_mode():
             for start in range(0, len(rows), OUTPUT_BATCH):
                 part = rows[start : start + OUTPUT_BATCH]
                 maps = dict(zip(head.names, problem.inputs(part, cut)))
-                found += _in_pixels(problem, part, head.found(maps, cast(MapBackbone, problem.backbone).framing.side))
+                found += _in_pixels(problem, part, head.found(head(maps), side))
         return _objects(found)
 
     def _place_head(self, problem: Problem, base: BoxBase) -> PlaceHead:
@@ -171,7 +171,8 @@ class DetectionHead:
     def _loss(self, problem: Problem, module: Tunable, rows: Rows, views: Sequence[str]) -> torch.Tensor:
         assert isinstance(module, _Detector)
         targets = [_targets(problem, int(row), view) for row, view in zip(rows, views)]
-        loss: torch.Tensor = module.head.loss(module(*problem.inputs(rows, module.cut, views)), targets)
+        side = cast(MapBackbone, problem.backbone).framing.side
+        loss: torch.Tensor = module.head.loss(module(*problem.inputs(rows, module.cut, views)), targets, side)
         return loss
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
@@ -199,7 +200,7 @@ class DetectionHead:
             for start in range(0, len(rows), OUTPUT_BATCH):
                 part = rows[start : start + OUTPUT_BATCH]
                 maps = module(*problem.inputs(part, module.cut))
-                found += _in_pixels(problem, part, module.head.found(maps, backbone.framing.side))
+                found += _in_pixels(problem, part, module.head.found(module.head(maps), backbone.framing.side))
         return _objects(found)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+OUTPUTS = ("cls_logits", "bbox_regression", "bbox_ctrness")  # as torchvision calls them
 STRIDES = (8, 16, 32)  # pixels between neighbours in the backbone's maps
 WIDTH = 128  # channels of pyramid and head
 CONVOLUTIONS = 2  # in each of the head's two towers
@@ -51,6 +52,18 @@ class Taps(nn.Module):
         return {f"stride{stride}": values for stride, values in zip(self.strides, maps)}
 
 
+class Detector(nn.Module):
+    """A backbone's maps with a head on them: images (B, 3, side, side) to the head's outputs."""
+
+    def __init__(self, taps: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.taps, self.head = taps, head
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found: tuple[torch.Tensor, ...] = self.head(self.taps(image))
+        return found
+
+
 class PyramidHead(nn.Module):
     """What is new for a task: pyramid and head. From the backbone's maps to class logits (B, L, K), box sides
     (B, L, 4) and centredness (B, L, 1), L places on all levels.
@@ -81,40 +94,39 @@ class PyramidHead(nn.Module):
             topk_candidates=CANDIDATES,
         )
         self.rules = (rules,)  # a tuple: its parameters are those of self.fcos
-        self._anchors: dict[tuple[Any, ...], list[torch.Tensor]] = {}
+        self._anchors: dict[int, list[torch.Tensor]] = {}
 
-    def forward(self, maps: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[tuple[int, int]]]:
-        """Outputs over all levels, and each level's height and width."""
-        levels = list(self.pyramid({name: maps[name] for name in self.names}).values())
-        return self.fcos(levels), [(level.shape[-2], level.shape[-1]) for level in levels]
+    def forward(self, maps: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Class logits, box sides and centredness of all places on all levels."""
+        found = self.fcos(list(self.pyramid({name: maps[name] for name in self.names}).values()))
+        return tuple(found[name] for name in OUTPUTS)
 
-    def anchors(self, sizes: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
-        """For each level (H * W, 4): the square of one stride around each place, in pixels."""
-        key = tuple(sizes)
-        if key not in self._anchors:
+    def anchors(self, side: int) -> list[torch.Tensor]:
+        """For each level (H * W, 4): the square of one stride around each place of a picture, in pixels."""
+        if side not in self._anchors:
             generator: Any = self.rules[0].anchor_generator
             generator.set_cell_anchors(torch.float32, torch.device("cpu"))
-            strides = [generator.sizes[n][0] for n in range(len(sizes))]
-            steps = [[torch.tensor(s), torch.tensor(s)] for s in strides]
-            self._anchors[key] = generator.grid_anchors([list(s) for s in sizes], steps)
-        return self._anchors[key]
+            strides = [size[0] for size in generator.sizes]
+            places = [-(-side // stride) for stride in strides]
+            steps = [[torch.tensor(stride)] * 2 for stride in strides]
+            self._anchors[side] = generator.grid_anchors([[count, count] for count in places], steps)
+        return self._anchors[side]
 
-    def loss(self, maps: Mapping[str, torch.Tensor], targets: list[dict[str, torch.Tensor]]) -> torch.Tensor:
+    def loss(self, maps: Mapping[str, torch.Tensor], targets: list[dict[str, torch.Tensor]], side: int) -> torch.Tensor:
         """FCOS's loss; targets: for each picture boxes (n, 4) in pixels and labels (n,)."""
-        outputs, sizes = self(maps)
-        levels = self.anchors(sizes)
+        outputs = dict(zip(OUTPUTS, self(maps)))
+        levels = self.anchors(side)
         anchors = [torch.cat(levels)] * len(targets)
         counts = [len(level) for level in levels]
         parts: dict[str, torch.Tensor] = self.rules[0].compute_loss(targets, outputs, anchors, counts)
         return torch.stack(list(parts.values())).sum()
 
-    def found(self, maps: Mapping[str, torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
+    def found(self, outputs: Sequence[torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
         """For each picture boxes (n, 4) in pixels of the square, scores and labels, best first."""
-        outputs, sizes = self(maps)
-        levels = self.anchors(sizes)
+        levels = self.anchors(side)
         counts = [len(level) for level in levels]
-        split = {name: list(values.split(counts, dim=1)) for name, values in outputs.items()}
-        batch = len(outputs["cls_logits"])
+        split = {name: list(values.split(counts, dim=1)) for name, values in zip(OUTPUTS, outputs)}
+        batch = len(outputs[0])
         found: list[dict[str, torch.Tensor]] = self.rules[0].postprocess_detections(
             split, [levels] * batch, [(side, side)] * batch
         )

@@ -42,11 +42,15 @@ class PlaceHead(nn.Module):
         ]
         return torch.cat([finest, *others], 1)
 
-    def found(self, maps: Mapping[str, torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
+    def forward(self, maps: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Scores and boxes of all places, (B, K + 4, H, W)."""
+        return (torch.einsum("kd,bdhw->bkhw", self.weight, self.joined(maps)) + self.bias[:, None, None],)
+
+    def found(self, outputs: Sequence[torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
         """For each picture boxes (n, 4) in pixels of the square, scores and labels, best first."""
         from torchvision.ops import batched_nms
 
-        values = torch.einsum("kd,bdhw->bkhw", self.weight, self.joined(maps)) + self.bias[:, None, None]
+        (values,) = outputs
         scores = values[:, : self.n_classes].clamp(0, MOST_SURE)
         peaks = scores == nn.functional.max_pool2d(scores, 3, 1, 1)  # of neighbours only the best
         scores = torch.where(peaks, scores, 0.0)

@@ -24,8 +24,8 @@ def _sibling(name: str) -> Any:
     return import_module(f"{__package__}.{name}" if __package__ else name)
 
 
-def load(folder: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Backbone's maps, pyramid with head, and config.json."""
+def load(folder: str) -> tuple[Any, dict[str, Any], Any]:
+    """The network, config.json, and what runs the network: images (n, 3, side, side) to its outputs."""
     _sibling("torchvision_ops").ensure()
     import timm
     import torch
@@ -42,7 +42,8 @@ def load(folder: str) -> tuple[Any, Any, dict[str, Any]]:
     for module, prefix in ((model, "backbone."), (head, "head.")):
         own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         module.load_state_dict(own, strict=True)
-    return (*(m.eval().to(memory_format=torch.channels_last) for m in (taps, head)), config)
+    detector = network.Detector(taps, head).eval().to(memory_format=torch.channels_last)
+    return detector, config, lambda images: detector(images.to(memory_format=torch.channels_last))
 
 
 def squares(size: tuple[int, int], config: dict[str, Any]) -> list[tuple[int, int, int, int, float]]:
@@ -149,17 +150,17 @@ def shifted(score: float, threshold: float) -> float:
     return round(1 / (1 + math.exp(-odds)), 4)
 
 
-def predict(loaded: tuple[Any, Any, dict[str, Any]], inputs: list[str]) -> Iterator[dict[str, Any]]:
+def predict(loaded: tuple[Any, dict[str, Any], Any], inputs: list[str]) -> Iterator[dict[str, Any]]:
     """{"boxes": [{"label", "score", "box": [left, top, right, bottom]}]} for each image path, in order; boxes with a
     score of 0.5 or more count.
     """
     import torch
 
     decode, regions, parallel = _sibling("decode"), _sibling("regions"), _sibling("side_by_side")
-    taps, head, config = loaded
+    detector, config, run = loaded
 
     def network(images: Any) -> Any:
-        return head.found(taps(images.to(memory_format=torch.channels_last)), config["side"])
+        return detector.head.found(run(images), config["side"])
 
     def work(name: str) -> dict[str, Any]:
         file, region = regions.split_region(name)
