@@ -43,6 +43,7 @@ SIBLINGS = {
     ("problem", "features"),
     ("heads", "problem"),
     ("heads", "backbones"),
+    ("heads", "features"),
     ("training", "backbones"),
     ("artifact", "tasks"),
     ("report", "report_plots"),

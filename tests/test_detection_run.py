@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -157,3 +158,39 @@ def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatc
     large = str(data / "images" / "000.png")
     boxes = next(headstart.load(tmp_path / "run").stream([large])).boxes or ()
     assert max(box.corners[2] for box in boxes) > 1000  # beyond the first tile
+
+
+@pytest.mark.slow
+def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
+    proof = headstart.prove(run[0], budget=90)
+    assert proof["metric"] == "map"
+    assert 0 <= proof["scores"]["scratch"]["map"]["value"] <= 1
+    assert "multiplier" not in proof
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["resnet18", "vgg11_bn", "convnext_atto", "mobilenetv3_small_050"])
+def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
+    from headstart.backbones.timm_detection import TimmDetection
+    from headstart.stock import torchvision_ops
+    from headstart.types import Framing, ModelSource
+
+    torchvision_ops.ensure()
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model(architecture)
+    source = ModelSource("x", Path(), "timm", architecture, "image", "", "", "local")
+    backbone = TimmDetection(source, model, "key", Framing(128))
+    image = {"image": np.random.default_rng(0).normal(size=(3, 128, 128)).astype(np.float32)}
+    whole = backbone.suffix(None)(*backbone.batch_state(None, [image, image]))
+    assert list(whole) == ["stride8", "stride16", "stride32"]
+    cuts = [depth.cut for depth in backbone.depths if depth.cut is not None]
+    prefix = backbone.prefix(cuts)
+    with torch.inference_mode():
+        outputs = dict(zip(prefix.output_names, prefix.module(torch.from_numpy(backbone.collate([image])["image"]))))
+    for cut in cuts:
+        record = {name: outputs[name][0].numpy() for name in prefix.states[cut]}
+        maps = backbone.suffix(cut)(*backbone.batch_state(cut, [record, record]))
+        for name, values in whole.items():
+            torch.testing.assert_close(maps[name], values, rtol=1e-3, atol=1e-3)

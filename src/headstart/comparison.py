@@ -14,7 +14,7 @@ from headstart.data.kept_split import FILE, load_split
 from headstart.errors import RunError
 from headstart.run_dir import read_result
 from headstart.tasks import TASKS
-from headstart.types import Interval, Prediction
+from headstart.types import Found, Interval, Prediction
 
 Key = tuple[str, str]  # id, digest of the content ("" where the run does not tell)
 
@@ -88,6 +88,7 @@ def _prediction(line: Mapping[str, Any]) -> Prediction:
         line.get("probabilities") or {},
         text=line.get("text"),
         labels=tuple(line["labels"]) if "labels" in line else None,
+        boxes=tuple(map(Found.of_json, line["boxes"])) if "boxes" in line else None,
     )
 
 

@@ -117,8 +117,7 @@ def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Predict
     """A stock loader's row as a prediction."""
     chances: dict[str, float] = row.get("probabilities", {})
     if "boxes" in row:
-        boxes = (Found(b["label"], b["score"], (*b["box"][:2], *b["box"][2:])) for b in row["boxes"])
-        return Prediction(name, target, boxes=tuple(boxes))
+        return Prediction(name, target, boxes=tuple(map(Found.of_json, row["boxes"])))
     if "labels" in row:
         return Prediction(name, target, probabilities=chances, labels=tuple(row["labels"]))
     label = max(chances, key=lambda name: chances[name]) if chances else None

@@ -160,6 +160,12 @@ class Found:
     def to_json(self) -> dict[str, Any]:
         return {"label": self.label, "score": self.score, "box": list(self.corners)}
 
+    @classmethod
+    def of_json(cls, row: dict[str, Any]) -> Found:
+        """What `to_json` wrote."""
+        left, top, right, bottom = row["box"]
+        return cls(row["label"], row["score"], (left, top, right, bottom))
+
 
 @dataclass(frozen=True)
 class Prediction:

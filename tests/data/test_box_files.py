@@ -126,6 +126,16 @@ def test_pascal_voc_with_lists_of_splits(tmp_path: Path) -> None:
     assert any("1 images without an annotation file" in note for note in found.notes)
 
 
+def test_annotations_made_on_pictures_of_another_size_are_told(tmp_path: Path) -> None:
+    boxes = [{"image_id": 3, "category_id": 5, "bbox": [x, 20, 10, 40]} for x in (10, 40)]
+    folder = coco(tmp_path, boxes)
+    content = json.loads((folder / "annotations.json").read_text())
+    content["images"][0] |= {"width": 200, "height": 160}
+    content["images"][1] |= {"width": 100, "height": 80}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    assert any("1 images are not of the size" in note and "100x80, not 200x160" in note for note in read(folder).notes)
+
+
 def test_a_table_with_a_box_in_each_row(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png", 50)

@@ -58,6 +58,21 @@ def boxed(
     return scenes, classes, framing
 
 
+def wrong_sizes(pictures: Sequence[tuple[str, str, tuple[int, int]]]) -> list[str]:
+    """A sentence where annotations were made on pictures of another size.
+
+    pictures: of each its name, the size that the annotation says ("" for none), and its own.
+    """
+    wrong = [(name, said, own) for name, said, own in pictures if said and said != f"{own[0]}x{own[1]}"]
+    if not wrong:
+        return []
+    name, said, own = wrong[0]
+    return [
+        f"{len(wrong)} images are not of the size that their annotation says (such as {name}: {own[0]}x{own[1]}, not "
+        f"{said}); their boxes are taken as they stand, so check that they fit"
+    ]
+
+
 def _classes(boxes: Sequence[Sequence[Box]], notes: list[str]) -> tuple[str, ...]:
     counts = Counter(box.label for found in boxes for box in found if not box.crowd)
     classes = tuple(sorted(label for label, count in counts.items() if count >= MIN_OBJECTS))

@@ -1,6 +1,7 @@
 """Find annotated pictures: COCO JSON, YOLO label files, Pascal VOC XML, tables of boxes, Hugging Face `objects`.
 
-All become one table with the columns "file" and "boxes"; a cell of the latter is what `boxes.usable` reads.
+All become one table with the columns "file", "boxes" and "size"; a cell of boxes is what `boxes.usable` reads, size is
+"WIDTHxHEIGHT" where the annotation says how large the picture is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from headstart.data import image
 from headstart.data.table import RawTable, Row
 from headstart.errors import DataError
 
-COLUMNS = ("file", "boxes")
+COLUMNS = ("file", "boxes", "size")
 LAYOUT = "boxes"
 CORNER_NAMES = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
 FILE_NAMES = ("image_path", "file_name", "filename", "image", "path", "file", "img")
@@ -77,8 +78,9 @@ def from_table(table: RawTable) -> RawTable | None:
     return RawTable(rows, table.base, LAYOUT, COLUMNS, notes)
 
 
-def _cells(file: str, boxes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    return {"file": file, "boxes": json.dumps(list(boxes), ensure_ascii=False)}
+def _cells(file: str, boxes: Iterable[Mapping[str, Any]], width: Any = None, height: Any = None) -> dict[str, str]:
+    size = f"{width}x{height}" if width and height else ""
+    return {"file": file, "boxes": json.dumps(list(boxes), ensure_ascii=False), "size": size}
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -131,7 +133,13 @@ def _coco(files: list[Path], root: Path) -> RawTable:
         split = _split_of(file, root) if len(files) > 1 else None
         for listed in content["images"]:
             path = _located(str(listed["file_name"]), file, root)
-            rows.append(Row(str(listed["file_name"]), _cells(path, boxes[listed["id"]]), split))
+            rows.append(
+                Row(
+                    str(listed["file_name"]),
+                    _cells(path, boxes[listed["id"]], listed.get("width"), listed.get("height")),
+                    split,
+                )
+            )
     return RawTable(rows, root, LAYOUT, COLUMNS, [f"{n} {why}" for why, n in faults.items()])
 
 
@@ -179,7 +187,8 @@ def _voc(files: list[Path], all_files: list[Path], root: Path) -> RawTable:
                 boxes.pop()
                 faults["objects without a name: left out"] += 1
         split = lists.get(file.stem) or _split_of(picture, root) if _inside(picture, root) else None
-        rows.append(Row(picture.name, _cells(str(picture), boxes), split))
+        size = [tree.findtext(f"size/{side}") for side in ("width", "height")]
+        rows.append(Row(picture.name, _cells(str(picture), boxes, *size), split))
     notes = [f"{n} {why}" for why, n in faults.items()]
     if left := [p for p in pictures.values() if p not in annotated]:
         notes.append(f"{len(left)} images without an annotation file: left out, such as {left[0].name}")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from headstart.data.box_check import boxed
+from headstart.data.box_check import boxed, wrong_sizes
 from headstart.data.checked import Checked, UnusableInput
 from headstart.data.columns import Columns
 from headstart.data.groups import group_rows
@@ -63,6 +63,7 @@ def check(
     framing = None
     if columns.target_kind == "boxes":
         examples, classes, framing = boxed(examples, [checked.size for _, checked in kept], known_classes, notes)
+        notes += wrong_sizes([(row_id(row, columns), row.values["size"], checked.size) for row, checked in kept])
     elif several and not known_classes:
         examples, classes = _label_sets(examples, columns, notes)
     if columns.target_kind == "class" and not known_classes:

@@ -90,7 +90,7 @@ def infer(
 
 
 def _boxes(table: RawTable, wanted: tuple[str, str] | None) -> Columns:
-    source, target = box_files.COLUMNS
+    source, target, _ = box_files.COLUMNS
     if wanted not in (None, ("image", "boxes")):
         raise DataError("The data hold boxes around objects, and the task named takes none. Use --task "
                         "object-detection, or point to data without boxes.")  # fmt: skip

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import SCRATCH, Depth
 from headstart.data.box_views import View
 from headstart.data.boxes import Box, boxes_of, corners_of
+from headstart.data.scenes import tiles_of
+from headstart.features import Features
 from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
 from headstart.heads.place_fit import Sampled, fit_places, place_errors
+from headstart.heads.tiles import joined
 from headstart.metrics.detection import (
     THRESHOLDS,
     Matched,
@@ -34,7 +37,7 @@ from headstart.problem import Problem, Rows
 from headstart.stock.detector_network import PyramidHead
 from headstart.stock.place_head import PlaceHead
 from headstart.stock.timm_detector import shifted
-from headstart.types import Example, Found, Framing, Prediction, Reporter
+from headstart.types import Example, Found, Framing, Prediction, Reporter, Silent
 
 OUTPUT_BATCH = 8
 AT_HALF = np.array([0.5])
@@ -190,9 +193,16 @@ class DetectionHead:
         del problem, base, module, rows
 
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
-        """For each row (n, 6): corners in the pixels of its picture, score, class index."""
+        """For each row (n, 6): corners in the pixels of its picture, score, class index.
+
+        Pictures that are seen in several tiles are only answered for by a whole network (of no cut).
+        """
         del reporter
         assert isinstance(module, _Detector)
+        if problem.dataset.framing is not None and module.cut is None:
+            shown = [tiles_of(problem.dataset.examples[row], problem.dataset.framing) for row in rows]
+            if max(map(len, shown), default=1) > 1:
+                return _objects([self._in_tiles(problem, module, int(row), tiles) for row, tiles in zip(rows, shown)])
         module.eval()
         backbone = cast(MapBackbone, problem.backbone)
         found: list[Values] = []
@@ -202,6 +212,18 @@ class DetectionHead:
                 maps = module(*problem.inputs(part, module.cut))
                 found += _in_pixels(problem, part, module.head.found(module.head(maps), backbone.framing.side))
         return _objects(found)
+
+    def _in_tiles(self, problem: Problem, module: _Detector, row: int, tiles: list[Example]) -> Values:
+        """The answer for one picture, joined from those for its tiles."""
+        dataset = replace(problem.dataset, examples=tuple(tiles), framing=None)
+        features = Features(tiles, None, problem.backbone.views[:1])
+        zeros = np.zeros(len(tiles), dtype=np.int64)
+        part = replace(problem, dataset=dataset, features=features, labels=zeros, groups=zeros, memo={})
+        rows = np.arange(len(tiles))
+        found = self.predictions(part, self.outputs(part, module, rows, Silent()), rows)
+        boxes = joined(problem.dataset.examples[row], tiles, found).boxes or ()
+        index = problem.dataset.classes.index
+        return np.array([[*b.corners, b.score, index(b.label)] for b in boxes], dtype=np.float32).reshape(-1, 6)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         """The score from which boxes count."""
