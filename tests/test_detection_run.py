@@ -17,6 +17,7 @@ import headstart
 import tiny
 from headstart.cli import cli
 from headstart.errors import DataError, SettingError
+from headstart.stock import torchvision_ops
 
 Made = tuple[Path, Path]
 
@@ -27,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Made:
     data, model = tiny.box_data(root / "data", 24), tiny.image_model(root / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
-        headstart.fit(data, model=model, budget=45, depth="head", out=root / "run")
+        headstart.fit(data, model=model, budget=90, depth="head", out=root / "run")
     return root / "run", data
 
 
@@ -172,7 +173,6 @@ def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11_bn", "convnext_atto", "mobilenetv3_small_050"])
 def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
     from headstart.backbones.timm_detection import TimmDetection
-    from headstart.stock import torchvision_ops
     from headstart.types import Framing, ModelSource
 
     torchvision_ops.ensure()
@@ -194,3 +194,25 @@ def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
         maps = backbone.suffix(cut)(*backbone.batch_state(cut, [record, record]))
         for name, values in whole.items():
             torch.testing.assert_close(maps[name], values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_detr_checkpoint_is_tuned_and_saved_as_stock_transformers_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchvision_ops.ensure()
+    from transformers import pipeline
+
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    data = tiny.box_data(tmp_path / "data", 24)
+    model = tiny.detection_model(tmp_path / "model")
+    found = headstart.fit(data, model=model, budget=90, depth="block", out=tmp_path / "run")
+    names = [rung["name"] for rung in found.details["depth"]["rungs"]]
+    assert names == ["closed form", "block"]
+    assert found.details["artifact"]["layout"] == "native"
+    right, total = (int(found.details["artifact"]["check"].split()[n]) for n in (0, 2))
+    assert right >= 0.97 * total
+    stock = pipeline("object-detection", str(tmp_path / "run" / "model"))
+    assert set(stock.model.config.id2label.values()) == {"bar", "square"}
+    picture = str(next((data / "images").iterdir()))
+    assert next(headstart.load(tmp_path / "run").stream([picture])).error is None

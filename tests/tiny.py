@@ -352,3 +352,34 @@ def box_data(folder: Path, pictures: int = 40, size: tuple[int, int] = (128, 96)
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(content))
     return folder
+
+
+DETECTORS: dict[str, dict[str, Any]] = {
+    "detr": {"num_queries": 12, "auxiliary_loss": True},
+    "conditional_detr": {"num_queries": 12},
+    "deformable_detr": {"num_queries": 12, "num_feature_levels": 2, "disable_custom_kernels": True},
+}
+
+
+def detection_model(folder: Path, family: str = "detr", names: tuple[str, ...] = ("cat", "bar", "dog")) -> Path:
+    """A transformers folder: a very small DETR with three classes and its image processor."""
+    torchvision_ops.ensure()
+    from transformers import AutoConfig, AutoImageProcessor, AutoModelForObjectDetection, ResNetConfig
+
+    torch.manual_seed(0)
+    stages = ["stage3", "stage4"] if family == "deformable_detr" else ["stage4"]
+    backbone = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic",
+                            out_features=stages)  # fmt: skip
+    small = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 2, "encoder_attention_heads": 2,
+             "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}  # fmt: skip
+    config = AutoConfig.for_model(
+        family, use_timm_backbone=False, backbone_config=backbone, backbone=None, use_pretrained_backbone=False,
+        id2label=dict(enumerate(names)), label2id={name: n for n, name in enumerate(names)}, **small,
+        **DETECTORS[family],
+    )  # fmt: skip
+    AutoModelForObjectDetection.from_config(config).save_pretrained(folder)
+    kinds = {"detr": "DetrImageProcessor", "conditional_detr": "ConditionalDetrImageProcessor",
+             "deformable_detr": "DeformableDetrImageProcessor"}  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": kinds[family]}))
+    AutoImageProcessor.from_pretrained(folder).save_pretrained(folder)
+    return folder

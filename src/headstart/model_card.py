@@ -11,6 +11,13 @@ from headstart.run_dir import write_atomically
 # tasks whose name on model hubs is another
 PIPELINE_TAGS = {"speech-recognition": "automatic-speech-recognition"}
 _LOADERS = {
+    "transformers_detector.py:native": """\
+import transformers_detector  # a file of this folder; needs transformers and torchvision
+
+model = transformers_detector.load(".")  # transformers.pipeline("object-detection", model=".") reads it as well
+for box in next(transformers_detector.predict(model, ["photo.jpg"]))["boxes"]:
+    if box["score"] >= 0.5:
+        print(box["label"], box["score"], box["box"])  # left, top, right, bottom in pixels""",
     "timm_detector.py": """\
 import timm_detector  # a file of this folder; needs timm and torchvision
 

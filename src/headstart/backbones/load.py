@@ -14,6 +14,7 @@ from headstart.types import Dataset, ModelSource
 # library; the file in headstart/stock that runs what was saved
 LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("timm", "image", "class"): ("headstart.backbones.timm", "timm_images.py"),
+    ("transformers", "image", "boxes"): ("headstart.backbones.transformers_detection", "transformers_detector.py"),
     ("timm", "image", "boxes"): ("headstart.backbones.timm_detection", "timm_detector.py"),
     ("timm", "image", "labels"): ("headstart.backbones.timm", "timm_images.py"),
     ("transformers", "text", "class"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
@@ -26,6 +27,7 @@ LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
 GIVEN: dict[str, Callable[[Dataset], tuple[Any, ...]]] = {
     "headstart.backbones.transformers_text_to_text": lambda dataset: (dataset.task, dataset.columns),
     "headstart.backbones.timm_detection": lambda dataset: (dataset.framing,),
+    "headstart.backbones.transformers_detection": lambda dataset: (dataset.framing,),
 }
 """What load(source, …) of these modules also takes of the data: a prompt follows from it, or the size of pictures."""
 

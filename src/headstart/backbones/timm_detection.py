@@ -30,7 +30,7 @@ from headstart.data import image
 from headstart.data.box_views import FROM_ABOVE, UPRIGHT, View, view_named
 from headstart.errors import ModelError
 from headstart.stock import detector_network, timm_detector
-from headstart.stock.regions import split_region
+from headstart.stock.regions import size_of
 from headstart.types import Example, Framing, ModelSource
 
 TAPS = "maps"
@@ -38,7 +38,7 @@ _RECIPE = Recipe(
     learning_rate=2e-4, head_learning_rate=1e-3, batch_size=4, max_epochs=24, min_epochs=6, weight_decay=0.02
 )
 RECIPES = {
-    "head": replace(_RECIPE, max_epochs=36),
+    "head": replace(_RECIPE, max_epochs=16),
     "block": replace(_RECIPE, head_learning_rate=5e-4),
     "third": replace(_RECIPE, head_learning_rate=5e-4, layer_decay=0.9),
     "all": replace(_RECIPE, head_learning_rate=5e-4, layer_decay=0.9),
@@ -60,6 +60,7 @@ STOCK_FILES = (
 class TimmDetection:
     """A timm model whose maps a detector reads. framing: how it sees pictures."""
 
+    closed_form = True
     features: tuple[str, ...] = ()
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     without_bias: tuple[str, ...] = ()
@@ -91,13 +92,13 @@ class TimmDetection:
             **self.framing.to_json(),
         }
 
-    def square(self, example: Example) -> tuple[int, int, int, int, float]:
-        """The one part of its picture that an example to learn from shows: left, top, width, height, scale."""
-        return timm_detector.squares(_size(example), self.config)[0]
+    def square(self, example: Example) -> tuple[int, int, int, int, tuple[float, float]]:
+        """What of its picture an example shows, and the network's pixels for each pixel, along x and y."""
+        return timm_detector.squares(size_of(example.input), self.config)[0]
 
     def view(self, example: Example, name: str) -> View:
         """How that view changes the example's picture and boxes."""
-        return view_named(name, example.digest, _size(example), self.framing.tile is not None)
+        return view_named(name, example.digest, size_of(example.input), self.framing.tile is not None)
 
     def encode(self, example: Example, view: str) -> Item:
         picture = self.view(example, view).picture(image.load(example.input))
@@ -115,9 +116,10 @@ class TimmDetection:
         del examples
         return ""
 
-    def new_head(self, n_classes: int) -> detector_network.PyramidHead:
-        """Pyramid and head with random weights."""
-        return detector_network.PyramidHead(self.strides, self.channels, n_classes)
+    def detector(self, cut: str | None, classes: Sequence[str], is_live: bool) -> MapDetector:
+        """A trainable network behind the cut with a new pyramid and head. is_live: batch norm is at work."""
+        head = detector_network.PyramidHead(self.strides, self.channels, len(classes))
+        return MapDetector(self.live() if is_live else self.suffix(cut), head)
 
     @cached_property
     def depths(self) -> tuple[Depth, ...]:
@@ -168,17 +170,18 @@ class TimmDetection:
         self,
         folder: Path,
         tuned: Mapping[str, torch.Tensor],
-        head: nn.Module,
+        module: nn.Module,
         classes: Sequence[str],
         threshold: float,
     ) -> str:
         """Write weights, config.json and the loader's files, so that the folder runs without headstart.
 
-        head: a `PyramidHead` or a `PlaceHead`. tuned: backbone parameters by the names that they have in `Taps`.
+        module: a `MapDetector` or a `PlaceHead`. tuned: backbone parameters by the names that they have in `Taps`.
         threshold: score from which a box counts.
         """
         import timm
 
+        head = module.head if isinstance(module, MapDetector) else module
         torch.manual_seed(0)
         model = timm.create_model(self.source.architecture, pretrained=False)
         model.reset_classifier(0)
@@ -194,6 +197,33 @@ class TimmDetection:
         return "portable"
 
 
+class MapDetector(nn.Module):
+    """The upper part of a backbone (network), with pyramid and head."""
+
+    def __init__(self, network: nn.Module, head: detector_network.PyramidHead) -> None:
+        super().__init__()
+        self.network = network
+        self.head: Any = head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(self, inputs: Sequence[torch.Tensor], targets: list[dict[str, torch.Tensor]], side: int) -> torch.Tensor:
+        """FCOS's loss; targets: for each picture boxes (n, 4) in pixels and labels (n,)."""
+        loss: torch.Tensor = self.head.loss(self.network(*inputs), targets, side)
+        return loss
+
+    def found(self, inputs: Sequence[torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
+        """For each picture boxes (n, 4) in pixels of the square, scores and labels, best first."""
+        found: list[dict[str, torch.Tensor]] = self.head.found(self.head(self.network(*inputs)), side)
+        return found
+
+    def carried(self) -> dict[str, torch.Tensor]:
+        """Weights of pyramid and head, from which the next rung goes on."""
+        return {name: value.detach().clone() for name, value in self.head.state_dict().items()}
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take what another rung carried."""
+        self.head.load_state_dict(weights)
+
+
 class _Named(nn.Module):
     """Maps by name, as they come."""
 
@@ -203,12 +233,6 @@ class _Named(nn.Module):
 
     def forward(self, *maps: torch.Tensor) -> dict[str, torch.Tensor]:
         return dict(zip(self.names, maps))
-
-
-def _size(example: Example) -> tuple[int, int]:
-    region = split_region(example.input)[1]
-    assert region is not None, "box_check gives every input its region"
-    return region[2:]
 
 
 def _head_multiply_adds(side: int, strides: Sequence[int], channels: Sequence[int]) -> float:

@@ -77,6 +77,7 @@ def _part(example: Example, region: Region) -> Example:
         input=with_region(file, inner),
         target=as_target(within(boxes_of(example.target), region, SHOWN)),
         digest=f"{example.digest.partition(':')[0]}:{'x'.join(map(str, inner))}",
+        near=f"{example.near.partition(':')[0]}:{'x'.join(map(str, inner))}" if example.near else "",
     )
 
 

@@ -34,7 +34,6 @@ from headstart.metrics.detection import (
     precision_table,
 )
 from headstart.problem import Problem, Rows
-from headstart.stock.detector_network import PyramidHead
 from headstart.stock.place_head import PlaceHead
 from headstart.stock.timm_detector import shifted
 from headstart.types import Example, Found, Framing, Prediction, Reporter, Silent
@@ -48,18 +47,37 @@ Weights = dict[str, torch.Tensor]
 Values = NDArray[np.float32]  # (n, 6): left, top, right, bottom in pixels, score, class index
 
 
-class MapBackbone(Protocol):
-    """What a detection backbone adds to the common contract."""
+class BoxModule(Protocol):
+    """A trainable detector; parameters of its backbone lie in `network`."""
+
+    def loss(self, inputs: Sequence[torch.Tensor], targets: list[dict[str, torch.Tensor]], side: int) -> torch.Tensor:
+        """Training loss; targets: for each picture boxes (n, 4) in pixels and labels (n,)."""
+
+    def found(self, inputs: Sequence[torch.Tensor], side: int) -> list[dict[str, torch.Tensor]]:
+        """For each picture boxes (n, 4) in pixels of the square, scores and labels, best first."""
+
+    def carried(self) -> Weights:
+        """Weights from which the next rung goes on."""
+
+    def start_from(self, weights: Weights) -> None:
+        """Take what another rung carried."""
+
+
+class DetectionBackbone(Protocol):
+    """What a detection backbone adds to the common contract. closed_form: whether its maps suit the closed-form head;
+    else the checkpoint's own head is the untuned rung.
+    """
 
     framing: Framing
     strides: list[int]
     channels: list[int]
+    closed_form: bool
 
-    def new_head(self, n_classes: int) -> PyramidHead:
-        """Pyramid and head with random weights."""
+    def detector(self, cut: str | None, classes: Sequence[str], is_live: bool) -> BoxModule:
+        """A trainable network behind the cut that finds these classes. is_live: batch norm is at work."""
 
-    def square(self, example: Example) -> tuple[int, int, int, int, float]:
-        """What of its picture an example shows, and the network's pixels for each pixel."""
+    def square(self, example: Example) -> tuple[int, int, int, int, tuple[float, float]]:
+        """What of its picture an example shows, and the network's pixels for each pixel, along x and y."""
 
     def view(self, example: Example, name: str) -> View:
         """How that view changes picture and boxes."""
@@ -86,16 +104,19 @@ class BoxBase:
 
 
 class _Detector(Tunable):
-    """A backbone's upper part, with pyramid and head."""
+    """A backbone's detector, as what a rung trains."""
 
-    def __init__(self, cut: str | None, network: torch.nn.Module, head: PyramidHead) -> None:
+    def __init__(self, cut: str | None, detector: BoxModule) -> None:
         super().__init__(cut)
-        self.network = network
-        self.head = head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # its parts, so that parameters of heads are called head.…
+        for name, part in cast(torch.nn.Module, detector).named_children():
+            self.add_module(name, part)
+        self.detector = (detector,)
 
-    def forward(self, *inputs: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        maps: Mapping[str, torch.Tensor] = self.network(*inputs)
-        return maps
+    @property
+    def boxes(self) -> BoxModule:
+        """What finds boxes."""
+        return self.detector[0]
 
 
 @dataclass(frozen=True)
@@ -109,11 +130,15 @@ class DetectionHead:
 
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """Held-out squared error of the closed-form head, as a share of the variance."""
-        del reporter
+        if not cast(DetectionBackbone, problem.backbone).closed_form:
+            outputs = self.base_outputs(problem, BoxBase({}), rows, reporter)
+            return CandidateScore(*self.row_scores(problem, outputs, rows), [])
         errors, facts = place_errors(problem, rows, _sampled(problem, rows))
         return CandidateScore(errors, np.ones(len(rows)), [facts])
 
     def fit_base(self, problem: Problem, rows: Rows, folds: NDArray[np.int64] | None = None) -> BaseFit:
+        if not cast(DetectionBackbone, problem.backbone).closed_form:
+            return BaseFit(BoxBase({}), [], [BoxBase({})] * (0 if folds is None else len(np.unique(folds))))
         sampled = _sampled(problem, rows)
         found = []
         for fold in [] if folds is None else np.unique(folds):
@@ -123,24 +148,28 @@ class DetectionHead:
         return BaseFit(BoxBase(fit_places(problem, rows, sampled)), [facts], found)
 
     def refit_base(self, problem: Problem, rows: Rows, like: BoxBase) -> BoxBase:
+        if not like.places:
+            return like
         return BoxBase(fit_places(problem, rows, _sampled(problem, rows)), like.trained)
 
     def carried(self, base: BoxBase, module: Tunable) -> BoxBase:
         assert isinstance(module, _Detector)
-        return replace(base, trained={k: v.detach().clone() for k, v in module.head.state_dict().items()})
+        return replace(base, trained=module.boxes.carried())
 
     def random_base(self, problem: Problem) -> BoxBase:
         del problem
         return BoxBase({})
 
     def describe_base(self, base: BoxBase) -> str:
-        del base
+        if not base.places:
+            return "the checkpoint's own head; classes that it knows by name keep their weights"
         return "new head on single places of frozen maps (ridge regression in closed form)"
 
     def base_outputs(self, problem: Problem, base: BoxBase, rows: Rows, reporter: Reporter) -> Outputs:
-        del reporter
+        if not base.places:
+            return self.outputs(problem, self.build(problem, base, problem.backbone.depths[0]), rows, reporter)
         head = self._place_head(problem, base)
-        cut, side = problem.backbone.depths[0].cut, cast(MapBackbone, problem.backbone).framing.side
+        cut, side = problem.backbone.depths[0].cut, cast(DetectionBackbone, problem.backbone).framing.side
         found: list[Values] = []
         with torch.inference_mode():
             for start in range(0, len(rows), OUTPUT_BATCH):
@@ -150,18 +179,18 @@ class DetectionHead:
         return _objects(found)
 
     def _place_head(self, problem: Problem, base: BoxBase) -> PlaceHead:
-        backbone = cast(MapBackbone, problem.backbone)
+        backbone = cast(DetectionBackbone, problem.backbone)
         head = PlaceHead(backbone.strides, backbone.channels, problem.n_classes)
         head.load_state_dict(base.places)
         return head
 
     def build(self, problem: Problem, base: BoxBase, depth: Depth) -> Tunable:
         torch.manual_seed(problem.seed)
-        head = cast(MapBackbone, problem.backbone).new_head(problem.n_classes)
+        backbone = cast(DetectionBackbone, problem.backbone)
+        detector = backbone.detector(depth.cut, problem.dataset.classes, depth == SCRATCH)
         if base.trained is not None:
-            head.load_state_dict(base.trained)
-        network = problem.backbone.live() if depth == SCRATCH else problem.backbone.suffix(depth.cut)
-        return _Detector(depth.cut, network, head)
+            detector.start_from(base.trained)
+        return _Detector(depth.cut, detector)
 
     def step_loss(
         self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
@@ -174,9 +203,8 @@ class DetectionHead:
     def _loss(self, problem: Problem, module: Tunable, rows: Rows, views: Sequence[str]) -> torch.Tensor:
         assert isinstance(module, _Detector)
         targets = [_targets(problem, int(row), view) for row, view in zip(rows, views)]
-        side = cast(MapBackbone, problem.backbone).framing.side
-        loss: torch.Tensor = module.head.loss(module(*problem.inputs(rows, module.cut, views)), targets, side)
-        return loss
+        side = cast(DetectionBackbone, problem.backbone).framing.side
+        return module.boxes.loss(problem.inputs(rows, module.cut, views), targets, side)
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         module.eval()
@@ -204,13 +232,13 @@ class DetectionHead:
             if max(map(len, shown), default=1) > 1:
                 return _objects([self._in_tiles(problem, module, int(row), tiles) for row, tiles in zip(rows, shown)])
         module.eval()
-        backbone = cast(MapBackbone, problem.backbone)
+        backbone = cast(DetectionBackbone, problem.backbone)
         found: list[Values] = []
         with torch.inference_mode():
             for start in range(0, len(rows), OUTPUT_BATCH):
                 part = rows[start : start + OUTPUT_BATCH]
-                maps = module(*problem.inputs(part, module.cut))
-                found += _in_pixels(problem, part, module.head.found(module.head(maps), backbone.framing.side))
+                inputs = problem.inputs(part, module.cut)
+                found += _in_pixels(problem, part, module.boxes.found(inputs, backbone.framing.side))
         return _objects(found)
 
     def _in_tiles(self, problem: Problem, module: _Detector, row: int, tiles: list[Example]) -> Values:
@@ -283,11 +311,13 @@ class DetectionHead:
         folder: Path,
         classes: Sequence[str],
     ) -> str:
-        backbone = cast(MapBackbone, problem.backbone)
-        if module is None:
+        backbone = cast(DetectionBackbone, problem.backbone)
+        if module is None and base.places:
             return backbone.save_detector(folder, {}, self._place_head(problem, base), classes, temperature)
+        module = module or self.build(problem, base, problem.backbone.depths[0])
         assert isinstance(module, _Detector)
-        return backbone.save_detector(folder, tuned_weights(module, "network"), module.head, classes, temperature)
+        whole = cast(torch.nn.Module, module.boxes)
+        return backbone.save_detector(folder, tuned_weights(module, "network"), whole, classes, temperature)
 
 
 def _objects(arrays: Sequence[Values]) -> Outputs:
@@ -301,8 +331,8 @@ def _in_pixels(problem: Problem, rows: Rows, found: Sequence[Mapping[str, torch.
     """What a head found in squares, in the pixels of their pictures."""
     values = []
     for row, one in zip(rows, found):
-        _, _, width, height, scale = cast(MapBackbone, problem.backbone).square(problem.dataset.examples[row])
-        corners = one["boxes"] / scale
+        _, _, width, height, scale = cast(DetectionBackbone, problem.backbone).square(problem.dataset.examples[row])
+        corners = one["boxes"] / torch.tensor(scale).repeat(2)
         corners[:, 0::2] = corners[:, 0::2].clamp(0, width)
         corners[:, 1::2] = corners[:, 1::2].clamp(0, height)
         parts = [corners, one["scores"][:, None], one["labels"][:, None].float()]
@@ -341,9 +371,9 @@ def _sampled(problem: Problem, rows: Rows) -> Sampled:
     """Places of these rows, from their cached maps."""
     truths = []
     for row in rows:
-        scale = cast(MapBackbone, problem.backbone).square(problem.dataset.examples[row])[4]
+        scale = cast(DetectionBackbone, problem.backbone).square(problem.dataset.examples[row])[4]
         truth = _truth(problem, int(row))
-        truths.append((truth.corners[~truth.crowd] * scale, truth.labels[~truth.crowd]))
+        truths.append((truth.corners[~truth.crowd] * np.tile(scale, 2), truth.labels[~truth.crowd]))
     return Sampled(problem, rows, truths)
 
 
@@ -351,11 +381,11 @@ def _targets(problem: Problem, row: int, view: str) -> dict[str, torch.Tensor]:
     """Boxes in the network's pixels and labels, of the objects that the view shows; crowds are not learnt."""
     memo: dict[tuple[int, str], dict[str, torch.Tensor]] = problem.memo.setdefault("box targets", {})
     if (row, view) not in memo:
-        backbone, example = cast(MapBackbone, problem.backbone), problem.dataset.examples[row]
+        backbone, example = cast(DetectionBackbone, problem.backbone), problem.dataset.examples[row]
         truth = _truth(problem, row)
         _, _, width, height, scale = backbone.square(example)
         corners, shown = backbone.view(example, view).corners(truth.corners, (width, height))
         kept = shown & ~truth.crowd
-        boxes = torch.from_numpy(corners[kept] * scale).float()
+        boxes = torch.from_numpy(corners[kept] * np.tile(scale, 2)).float()
         memo[row, view] = {"boxes": boxes, "labels": torch.from_numpy(truth.labels[kept])}
     return memo[row, view]

@@ -22,6 +22,14 @@ def split_region(name: str) -> tuple[str, Region | None]:
     return name[: found.start()], (left, top, width, height)
 
 
+def size_of(name: str) -> tuple[int, int]:
+    """Width and height of the region that a name holds. Raises ValueError where it holds none."""
+    region = split_region(name)[1]
+    if region is None:
+        raise ValueError(f"{name} names no region")
+    return region[2:]
+
+
 def with_region(file: str, region: Region) -> str:
     """The name of a part of a file."""
     return f"{file}#xywh={','.join(map(str, region))}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 BATCH = 4
+Square = tuple[int, int, int, int, tuple[float, float]]
 NESTED = 0.8  # of a box's area inside a better one across the seam of two tiles: the same object, cut
 
 
@@ -46,26 +47,30 @@ def load(folder: str) -> tuple[Any, dict[str, Any], Any]:
     return detector, config, lambda images: detector(images.to(memory_format=torch.channels_last))
 
 
-def squares(size: tuple[int, int], config: dict[str, Any]) -> list[tuple[int, int, int, int, float]]:
-    """The parts of a picture that are looked at: left, top, width, height, and pixels of the network for each pixel."""
+def squares(size: tuple[int, int], config: dict[str, Any]) -> list[Square]:
+    """The parts of a picture that are looked at: left, top, width, height, and the network's pixels for each pixel,
+    along x and y.
+    """
     width, height = size
     side, tile, steps = config["side"], config["tile"], _sibling("regions").steps
     if tile is None:
-        return [(0, 0, width, height, side / max(width, height))]
+        longest = max(width, height)
+        fitted = (side / width, side / height) if config.get("stretch") else (side / longest, side / longest)
+        return [(0, 0, width, height, fitted)]
     return [
-        (x, y, min(tile, width), min(tile, height), side / tile)
+        (x, y, min(tile, width), min(tile, height), (side / tile, side / tile))
         for y in steps(height, tile, config["overlap"])
         for x in steps(width, tile, config["overlap"])
     ]
 
 
-def squared(picture: Any, square: tuple[int, int, int, int, float], config: dict[str, Any]) -> Any:
+def squared(picture: Any, square: Square, config: dict[str, Any]) -> Any:
     """That part of a Pillow image as the network sees it, (3, side, side): scaled, in the upper left corner."""
     import numpy as np
     import torch
     from PIL import Image
 
-    left, top, width, height, scale = square
+    left, top, width, height, (scale, _) = square
     side = config["side"]
     part = picture.crop((left, top, left + width, top + height)) if (width, height) != picture.size else picture
     wanted = (max(1, min(side, round(width * scale))), max(1, min(side, round(height * scale))))
@@ -77,10 +82,11 @@ def squared(picture: Any, square: tuple[int, int, int, int, float], config: dict
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
-def found_in(picture: Any, network: Any, config: dict[str, Any]) -> list[dict[str, Any]]:
+def found_in(picture: Any, network: Any, config: dict[str, Any], shown: Any = squared) -> list[dict[str, Any]]:
     """Objects in a Pillow image, best first, in its own pixels.
 
-    network: (n, 3, side, side) -> for each square boxes, scores and labels, as `PyramidHead.found` gives them.
+    shown: (picture, square, config) -> what the network gets. network: (n, 3, side, side) -> for each square boxes,
+    scores and labels, as `PyramidHead.found` gives them.
     """
     import torch
 
@@ -88,9 +94,9 @@ def found_in(picture: Any, network: Any, config: dict[str, Any]) -> list[dict[st
     boxes, scores, labels, at_seam = [], [], [], []
     for start in range(0, len(parts), BATCH):
         batch = parts[start : start + BATCH]
-        for part, one in zip(batch, network(torch.stack([squared(picture, part, config) for part in batch]))):
+        for part, one in zip(batch, network(torch.stack([shown(picture, part, config) for part in batch]))):
             left, top, width, height, scale = part
-            corners = one["boxes"] / scale
+            corners = one["boxes"] / torch.tensor(scale).repeat(2)
             for axis, limit in ((0, width), (1, height)):
                 corners[:, axis::2] = corners[:, axis::2].clamp(0, limit)
             at_seam.append(at_seams(corners, (left, top, width, height), picture.size))

@@ -38,14 +38,14 @@ class BoxControl:
         whole = replace(setup, max_labels=len(train), max_test=len(shown))
         control = RandomWeightControl(self.head)(flat, rows[: len(train)], rows[len(train) :], whole)
         pictures = [dataset.examples[row] for row in test]
-        joined = [
+        answers = [
             [
                 joined(picture, tiles[int(row)], own)
                 for row, picture, own in zip(test, pictures, _by(found, test, tiles))
             ]
             for found in (control.predictions, control.transfer or [])
         ]
-        return replace(control, predictions=joined[0], transfer=joined[1], rows=test)
+        return replace(control, predictions=answers[0], transfer=answers[1], rows=test)
 
 
 def _by(found: Sequence[Prediction], test: Rows, tiles: dict[int, list[Example]]) -> list[Sequence[Prediction]]:
