@@ -76,7 +76,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "openvino": ("runtime/openvino.py",),
     "timm": ("backbones/timm", "stock/timm_", "sources/convert.py", "sources/hub.py"),
     "transformers": ("backbones/transformers_", "stock/", "sources/convert.py", "metrics/speech.py"),
-    "soundfile": ("data/audio.py", "stock/decode.py", "demo_data/"),
+    "soundfile": ("data/audio.py", "stock/decode.py", "stock/pauses.py", "demo_data/"),
 }  # fmt: skip
 UNSAFE_FORMATS = frozenset({"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"})
 

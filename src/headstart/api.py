@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from headstart.budget import Clock
-from headstart.errors import SettingError
+from headstart.errors import DataError, SettingError
 from headstart.result import Result
 from headstart.settings import Settings, parse_budget
 from headstart.types import Reporter, Silent
@@ -20,8 +20,8 @@ def fit(data: str | Path, *, budget: str | float = "10m", reporter: Reporter | N
     """Select, replace the head, fine-tune, evaluate, save.
 
     data: a folder or a table. budget: "90s", "5m", "1h" or seconds. settings: the fields of headstart.settings.Settings
-    (task, model, out, test, test_size, seed, depth, input_column, target_column, label_separator, group_column,
-    shift_column, exclude, labels, split, engine, plan, offline, cache_dir).
+    (task, model, out, test, test_size, seed, depth, input_column, pair_column, target_column, label_separator,
+    group_column, shift_column, exclude, labels, split, engine, plan, offline, cache_dir).
     Raises HeadstartError for whatever the caller can mend.
     """
     known = [f.name for f in fields(Settings)]
@@ -89,6 +89,7 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
     from headstart.data import folders
     from headstart.data.check import check
     from headstart.data.split import group_indices
+    from headstart.data.text_columns import like_trained
     from headstart.predictor import load
     from headstart.run_dir import RunDir
     from headstart.tasks import TASKS
@@ -99,6 +100,7 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
     task = TASKS[predictor.task]
     trained_on = predictor.result["data"]["columns"]
     table = folders.read(Path(data).expanduser())
+    table = like_trained(table, trained_on.get("input"))
     names = {role: name if (name := trained_on.get(role)) in table.columns else None for role in ("input", "target")}
     columns = column_inference.infer(
         table, names["input"], names["target"], None, (task.modality, task.target_kind),
@@ -110,6 +112,10 @@ def evaluate(run: str | Path, data: str | Path, reporter: Reporter | None = None
         replace(p, id=e.id, target=e.target)
         for p, e in zip(shown.track(predictor.stream(inputs), "Predicting", len(inputs)), dataset.examples)
     ]
+    if faults := [p for p in found if p.error]:
+        raise DataError(
+            f"{len(faults)} of {len(found)} rows got no answer; the first: {faults[0].id}: {faults[0].error}."
+        )
     groups = group_indices(dataset)
     scores = task.score(found, groups, np.random.default_rng(0))
     content: dict[str, Any] = {

@@ -13,6 +13,7 @@ from headstart.stages.context import Context
 from headstart.stages.evaluate import Evaluated
 from headstart.stages.finetune import Tuned
 from headstart.stages.select import Selected
+from headstart.types import PAIR
 
 PORTABLE = {"timm_detector.py": "headstart detector"}
 """What a portable folder of a stock script is called, where that is not sentence-transformers."""
@@ -34,7 +35,7 @@ def describe_run(
     if task.modality == "text":
         texts = {e.id: e.input for e in context.dataset.examples}
         for example in (*details.get("examples", []), *listed):
-            example["excerpt"] = texts.get(example["input"], "")[:320]
+            example["excerpt"] = texts.get(example["input"], "").replace(PAIR, " ¶ ")[:320]
     calibration = details.get("calibration")
     return {
         "headstart_version": version("headstart"),
@@ -63,6 +64,7 @@ def describe_run(
         "examples": details.get("examples", []),
         "signatures": details.get("signatures"),
         "boxes": details.get("boxes"),
+        "word_errors": details.get("word_errors"),
         "findings": findings,
         "artifact": _artifact(evaluated, selected),
         "timing": {name: round(seconds, 2) for name, seconds in context.clock.stages.items()},

@@ -17,10 +17,10 @@ from headstart.errors import DataError, RunError, SettingError
 from headstart.metrics.conformal import check_alpha, prediction_sets
 from headstart.run_dir import read_result
 from headstart.stock_process import prediction_of
-from headstart.types import Prediction
+from headstart.types import PAIR, Prediction
 from headstart.uncertainty import load_conformal, load_detector
 
-Inputs = str | Path | Sequence[str | Path]
+Inputs = str | Path | Sequence[str | Path | tuple[str, str]]
 
 BATCH = 64
 DETECTION = "object-detection"
@@ -99,7 +99,7 @@ class Predictor:
     def _batch(self, inputs: Sequence[str]) -> list[Prediction]:
         found: dict[int, Prediction] = {}
         usable: list[int] = []
-        check = MODALITIES[self.modality].check_for("class" if self.classes_ else "text")
+        check = MODALITIES[self.modality].check_to_answer("class" if self.classes_ else "text")
         for i, value in enumerate(inputs):
             try:
                 check(value)
@@ -129,9 +129,9 @@ class Predictor:
     @overload
     def predict(self, inputs: Inputs, abstain: float) -> list[str | None]: ...
     def predict(self, inputs: Inputs, abstain: float | None = None) -> Sequence[Any]:
-        """Class names or texts of these paths (or texts), lists of names where an input may have several, and of
-        {"label", "score", "box": [left, top, right, bottom]} for detectors; with abstain None where more than one class
-        is possible.
+        """Class names or texts of these paths (or texts, or pairs of them), lists of names where an input may have
+        several, and of {"label", "score", "box": [left, top, right, bottom]} for detectors; with abstain None where
+        more than one class is possible.
 
         abstain: as in `stream`, whose predictions also name the candidates.
         Raises DataError when any input cannot be used; `stream` gives error rows instead.
@@ -150,7 +150,7 @@ class Predictor:
 
     def _all(self, inputs: Inputs, abstain: float | None = None) -> list[Prediction]:
         values = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        found = list(self.stream([str(v) for v in values], abstain))
+        found = list(self.stream([PAIR.join(v) if isinstance(v, tuple) else str(v) for v in values], abstain))
         faults = [p for p in found if p.error]
         if faults:
             raise DataError(

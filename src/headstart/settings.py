@@ -25,6 +25,7 @@ class Settings:
     exclude: a table whose column "input" or "id" names rows to leave out, such as a CSV file of a run's findings.
     labels: a table of corrected labels in the same form. split: an earlier run's split.csv, whose test rows and folds
     are kept.
+    pair_column: a second text, judged together with that in input_column.
     label_separator: between several labels in one cell; JSON lists need none.
     shift_column: each of its values is held out in turn: depth is decided, and scores are told, by networks that have
     not met it.
@@ -41,6 +42,7 @@ class Settings:
     seed: int = 0
     depth: str = "auto"
     input_column: str | None = None
+    pair_column: str | None = None
     target_column: str | None = None
     label_separator: str | None = None
     group_column: str | None = None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from headstart.allocator import ENVIRONMENT
 from headstart.errors import RunError
-from headstart.types import Example, Found, Prediction, Reporter
+from headstart.types import Example, Found, Prediction, Reporter, Segment
 
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
@@ -121,4 +121,5 @@ def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Predict
     if "labels" in row:
         return Prediction(name, target, probabilities=chances, labels=tuple(row["labels"]))
     label = max(chances, key=lambda name: chances[name]) if chances else None
-    return Prediction(name, target, label, chances, row.get("text"))
+    parts = None if "segments" not in row else tuple(Segment(s["start"], s["end"], s["text"]) for s in row["segments"])
+    return Prediction(name, target, label, chances, row.get("text"), segments=parts)

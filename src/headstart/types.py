@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+PAIR = "\x1e"
+"""Between two texts that are one input; `stock/pairs.py` has the same."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,26 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A part of a recording, in seconds from its beginning, and what is said in it."""
+
+    start: float
+    end: float
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"start": self.start, "end": self.end, "text": self.text}
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One output. Class tasks fill label and probabilities, text tasks fill text, detectors boxes; where an input may
     have several labels, labels holds those whose probability reaches its threshold, and target is a JSON list.
 
     candidates: the classes of the conformal set, most probable first, where one was asked for; label is then None
     unless the set holds exactly one. ood_percentile: share of inputs like the development rows that lie nearer to them,
-    in percent; ood: whether it is so large that the input is flagged as out of distribution.
+    in percent; ood: whether it is so large that the input is flagged as out of distribution. segments: of a recording
+    that was transcribed in parts.
     """
 
     id: str
@@ -188,6 +203,7 @@ class Prediction:
     ood_percentile: float | None = None
     labels: tuple[str, ...] | None = None
     boxes: tuple[Found, ...] | None = None
+    segments: tuple[Segment, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The line that `predict` writes: input with label, probability, probabilities and, where they were asked for
@@ -197,6 +213,8 @@ class Prediction:
             return {"input": self.id, "error": self.error}
         if self.text is not None:
             row: dict[str, Any] = {"input": self.id, "text": self.text}
+            if self.segments is not None:
+                row["segments"] = [segment.to_json() for segment in self.segments]
         elif self.boxes is not None:
             row = {"input": self.id, "boxes": [box.to_json() for box in self.boxes]}
         elif self.labels is not None:
@@ -211,7 +229,8 @@ class Prediction:
             row["probabilities"] = self.probabilities
         if self.target is not None:
             row["target"] = self.target
-        return row
+        first, is_pair, second = self.id.partition(PAIR)
+        return {"input": first, "pair": second, **{k: v for k, v in row.items() if k != "input"}} if is_pair else row
 
 
 class Reporter(Protocol):

@@ -112,3 +112,12 @@ def test_nothing_found_scores_nothing() -> None:
     scores = score_boxes(pictures, np.arange(1), np.random.default_rng(0))
     assert scores.metrics["map"].value == 0.0
     assert scores.metrics["box_recall"].value == 0.0
+
+
+def test_pictures_with_more_than_a_hundred_objects_can_be_found_whole() -> None:
+    places = [(20.0 * (n % 20), 20.0 * (n // 20)) for n in range(150)]
+    boxes = [Box("x", (x, y, x + 9, y + 9)) for x, y in places]
+    found_all = tuple(Found("x", 0.9 - n / 1000, b.corners) for n, b in enumerate(boxes))
+    picture = Prediction("a", as_target(boxes), boxes=found_all)
+    scores = score_boxes([picture], np.arange(1), np.random.default_rng(0))
+    assert scores.metrics["map"].value == pytest.approx(1.0)

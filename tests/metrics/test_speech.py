@@ -1,7 +1,15 @@
 import jiwer
 import pytest
 
-from headstart.metrics.speech import cer, english_normalise, normalise, row_character_errors, row_errors, wer
+from headstart.metrics.speech import (
+    cer,
+    english_normalise,
+    normalise,
+    row_character_errors,
+    row_errors,
+    wer,
+    word_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +55,18 @@ def test_empty_references_count_as_insertions():
 def test_english_normaliser_expands_and_counts():
     assert english_normalise("I won't pay twenty-five dollars, uh, [laughs]") == "i will not pay $25"
     assert wer([("I can't", "I can not")], english_normalise) == 0.0
+
+
+def test_kinds_of_error_and_what_was_taken_for_what() -> None:
+    pairs = [
+        ("press one now", "press won now"),
+        ("press one now", "press won"),
+        ("", "hello"),
+        ("goodbye", "oh goodbye"),
+    ]
+    kinds = word_errors(pairs)
+    assert (kinds.substitutions, kinds.deletions, kinds.insertions) == (2, 1, 2)
+    assert kinds.confused == {("one", "won"): 2}
+    assert kinds.missed == {"now": 1}
+    assert kinds.added == {"hello": 1, "oh": 1}
+    assert sum(row_errors(*pair)[0] for pair in pairs) == 5

@@ -198,10 +198,12 @@ def load(source: ModelSource) -> TimmBackbone:
     file = source.folder / "model.safetensors"
     try:
         weights = load_file(file) if file.is_file() else _load_bin(source.folder)
-        model = timm.create_model(
-            source.architecture, pretrained=False, num_classes=int(config.get("num_classes", 1000))
-        )
+        classes = int(config.get("num_classes", 1000))
         settings = config.get("pretrained_cfg") or {}
+        if "strides" in config:  # a detector that an earlier run saved
+            weights = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
+            classes, settings = 0, {k: config[k] for k in ("mean", "std")}
+        model = timm.create_model(source.architecture, pretrained=False, num_classes=classes)
         model.pretrained_cfg.update(settings)
         model.load_state_dict(weights, strict=True)
     except (RuntimeError, OSError, ValueError, KeyError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Item
+from headstart.stock.pairs import tokens
 
 STEP = 8  # few distinct shapes: engines plan per shape
 
@@ -27,7 +28,7 @@ def padded_tokens(items: Sequence[Item], pad_id: int, max_tokens: int) -> dict[s
 
 def told_cut_off(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> str:
     """How many texts have more tokens than the model reads; "" for none."""
-    count = sum(len(ids) > max_tokens for ids in tokenizer(list(texts), verbose=False)["input_ids"])
+    count = sum(len(ids) > max_tokens for ids in tokens(tokenizer, list(texts), verbose=False))
     if not count:
         return ""
     return f"{count} of {len(texts)} texts are longer than the {max_tokens} tokens that the model reads"

@@ -30,6 +30,7 @@ from headstart.backbones.transformers_load import labelled, load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
+from headstart.stock.pairs import tokens
 from headstart.types import Example, ModelSource
 
 RECIPES = {
@@ -74,7 +75,7 @@ class TextBackbone:
 
     def encode(self, example: Example, view: str) -> Item:
         del view
-        ids = list(self.tokenizer(example.input, truncation=True, max_length=self.max_tokens)["input_ids"])
+        (ids,) = tokens(self.tokenizer, [example.input], truncation=True, max_length=self.max_tokens)
         while len(ids) > 1 and ids[-1] == self.pad_id:  # to a stock decoder these are padding, wherever they come from
             ids.pop()
         return {"input_ids": np.array(ids or [self.pad_id], dtype=np.int64)}  # (T,)
@@ -135,6 +136,8 @@ class TextBackbone:
 
     def _save_tokenizer(self, folder: Path) -> None:
         self.tokenizer.model_max_length = self.max_tokens
+        # networks are tuned without segment numbers: where pairs are judged, stock pipelines must give none
+        self.tokenizer.model_input_names = ["input_ids", "attention_mask"]
         self.tokenizer.save_pretrained(folder)
         vocabulary = self.source.folder / "vocab.txt"
         if vocabulary.is_file():

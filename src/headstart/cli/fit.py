@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     "third; all: the whole network; lora: low-rank changes to all of it.",
 )
 @click.option("--input-column", help="Column with the texts or file names.")
+@click.option("--pair-column", help="Column with a second text, judged together with the first (premise, hypothesis).")
 @click.option("--target-column", help="Column with the labels, transcripts or texts to write.")
 @click.option(
     "--label-separator", help="What stands between several labels in one cell, such as ',' (JSON lists need none)."

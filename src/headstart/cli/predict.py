@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 
 from headstart.cli.box_output import BoxFiles
+from headstart.cli.subtitles import Subtitles
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("inputs", nargs=-1)
 @click.option("--text", "texts", multiple=True, help="A text to classify; may be given more than once.")
+@click.option("--pair", "pairs", multiple=True, help="The second text of a pair; one for each --text.")
 @click.option("--input-column", help="Column of a table that holds the inputs; the training data's when left out.")
 @click.option(
     "--abstain",
@@ -30,15 +32,25 @@ from headstart.cli.box_output import BoxFiles
     "--draw", type=click.Path(), metavar="FOLDER", help="Write each image with its boxes there. For detectors."
 )
 @click.option("--coco", type=click.Path(), metavar="FILE", help="For detectors: all boxes, as COCO JSON.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "srt", "vtt"]),
+    help="For transcripts: srt or vtt subtitles; recordings longer than 30 s are cut in their pauses.",
+)
+@click.option("--out", type=click.Path(), metavar="FOLDER", help="A subtitle file for each recording goes there.")
 @click.option("--jsonl", is_flag=True, help="JSON lines also on a terminal.")
 def command(
     run: str,
     inputs: tuple[str, ...],
     texts: tuple[str, ...],
+    pairs: tuple[str, ...],
     input_column: str | None,
     abstain: float | None,
     draw: str | None,
     coco: str | None,
+    kind: str | None,
+    out: str | None,
     jsonl: bool,
 ) -> None:
     """Predict with a finished RUN for files, folders, globs or tables (INPUTS).
@@ -48,19 +60,27 @@ def command(
     1% of the development rows are flagged (ood).
     """
     from headstart.predictor import load
+    from headstart.types import PAIR
 
     predictor = load(run)
     boxes = BoxFiles(predictor.task, predictor.classes_, draw, coco)  # refused before any work where there are none
     if abstain is not None:
         predictor.threshold(abstain)  # what cannot be promised is refused before any work
+    if pairs and len(pairs) != len(texts):
+        raise click.UsageError(f"{len(texts)} --text and {len(pairs)} --pair: give one of each for every pair.")
+    texts = tuple(PAIR.join(both) for both in zip(texts, pairs)) if pairs else texts
     values = gather(inputs, texts, predictor.modality, input_column or predictor.result["data"]["columns"].get("input"))
-    plain = jsonl or not sys.stdout.isatty()
+    subtitles = Subtitles(predictor.task, kind, out, len(values)) if kind in ("srt", "vtt") else None
+    plain = jsonl or kind == "jsonl" or not sys.stdout.isatty()
     counts: Counter[str] = Counter()
     for prediction in predictor.stream(values, abstain):
         row = prediction.to_json()
         undecided = prediction.candidates is not None and prediction.label is None
         boxes.add(prediction)
         counts.update(faults=prediction.error is not None, ood=bool(prediction.ood), undecided=undecided)
+        if subtitles is not None:
+            subtitles.add(prediction)
+            continue
         click.echo(json.dumps(row, ensure_ascii=False) if plain else _line(row))
     boxes.finish()
     _say_counts(counts, len(values), abstain)
@@ -113,13 +133,14 @@ def gather(inputs: tuple[str, ...], texts: tuple[str, ...], modality: str, colum
     from headstart.data import folders
     from headstart.data.modality import MODALITIES
     from headstart.data.table import TABLE_SUFFIXES, read_table
+    from headstart.data.text_columns import like_trained
     from headstart.errors import DataError
 
     values = list(texts)
     for given in inputs:
         path = Path(given).expanduser()
         if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
-            table = read_table(path)
+            table = like_trained(read_table(path), column)
             name = column if column in table.columns else None
             name = name or next((c for c in (*folders_path_names(), "text") if c in table.columns), None)
             if name is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +49,11 @@ def check(path: str) -> Checked:
 def check_for_classes(path: str) -> Checked:
     """Decode once; refuse NaN and silence. Of longer recordings the window's worth from the beginning is looked at."""
     return _checked(path, MAX_SECONDS, MIN_FRAME_SECONDS)
+
+
+def check_beginning(path: str) -> Checked:
+    """As `check`, for a recording of any length: its beginning is decoded, the rest is read when it is its turn."""
+    return replace(_checked(path, MAX_SECONDS, MIN_SECONDS), notes=())
 
 
 def _checked(path: str, max_seconds: float | None, min_seconds: float) -> Checked:

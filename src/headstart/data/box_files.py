@@ -156,6 +156,9 @@ def _located(name: str, annotation: Path, root: Path) -> str:
 
 def _is_voc(file: Path) -> bool:
     try:
+        with file.open("rb") as stream:
+            if b"<annotation" not in stream.read(1 << 12):
+                return False
         return ElementTree.parse(file).getroot().tag == "annotation"
     except (ElementTree.ParseError, OSError):
         return False
@@ -210,7 +213,8 @@ def _voc_lists(files: list[Path]) -> dict[str, str]:
 
 def _is_yolo(file: Path) -> bool:
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        with file.open(encoding="utf-8") as stream:
+            lines = [line.strip() for line in stream.read(1 << 16).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         return False
     return bool(lines) and all(YOLO_LINE.match(" ".join(line.split())) for line in lines[:5])

@@ -61,6 +61,11 @@ def infer(
     Raises DataError naming the columns seen, the nearest name and the flag to use.
     """
     if table.layout == box_files.LAYOUT:
+        if group_column is not None:
+            raise DataError(
+                f"--group-column {group_column} is for tables with a row for each input; pictures with boxes have no "
+                "such column. Put pictures that belong together into train/ and test/ yourself."
+            )
         return _boxes(table, wanted)
     for name, flag in ((input_column, "input"), (target_column, "target"), (group_column, "group")):
         if name is not None:

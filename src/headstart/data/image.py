@@ -38,7 +38,11 @@ def _kept(file: str) -> Image.Image:
 
 
 def check(path: str) -> Checked:
-    """Decode once; hash the file, and sketch the picture so that near duplicates can be found."""
+    """Decode once; hash the file, and sketch the picture so that near duplicates can be found.
+
+    Of a name with a fragment the whole picture is looked at.
+    """
+    path, _ = split_region(path)
     image, notes = _load_with_notes(path)
     if min(image.size) < 2:
         raise UnusableInput("image too small", f"{image.size[0]}x{image.size[1]} pixels")

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 COUNTS = 0.5  # score from which a box counts
-MOST = 100  # boxes of a picture that average precision looks at, the best ones
+MOST = 100  # boxes of a picture that average precision looks at, the best ones; see `most_boxes`
 
 
 def iou(a: Floats, b: Floats, crowd: NDArray[np.bool_] | None = None) -> Floats:
@@ -157,11 +157,19 @@ class PrecisionTable:
         return found
 
 
+def most_boxes(pictures: Sequence[Matched]) -> int:
+    """How many boxes of a picture and class count: 100, as COCO has it, or twice as many as the fullest picture has
+    objects, where that is more: with 100 a picture of 300 trees could never score above a third.
+    """
+    return max([MOST, *(2 * int(m.wanted.max(initial=0)) for m in pictures)])
+
+
 def precision_table(pictures: Sequence[Matched], n_classes: int) -> PrecisionTable:
-    """Gather the matched boxes, the best MOST of each picture and class."""
+    """Gather the matched boxes, the best `most_boxes` of each picture and class."""
     entries = []
+    most = most_boxes(pictures)
     for k in range(n_classes):
-        kept = [np.flatnonzero(m.labels == k)[:MOST] for m in pictures]
+        kept = [np.flatnonzero(m.labels == k)[:most] for m in pictures]
         scores = np.concatenate([m.scores[i] for m, i in zip(pictures, kept)])
         order = np.argsort(-scores, kind="stable")
         picture = np.repeat(np.arange(len(pictures)), [len(i) for i in kept])[order]

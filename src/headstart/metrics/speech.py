@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 Normaliser = Callable[[str], str]
 
@@ -67,6 +69,46 @@ def row_errors(reference: str, hypothesis: str, normaliser: Normaliser = normali
         return len(hypothesis.split()), 0
     found = jiwer.process_words(reference, hypothesis)
     return found.substitutions + found.deletions + found.insertions, words
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """How many reference words were taken for others, not heard, and how many were heard that nobody said.
+
+    confused: (said, heard) -> how often; runs of words that were taken for as many others are paired in order. missed,
+    added: words -> how often.
+    """
+
+    substitutions: int
+    deletions: int
+    insertions: int
+    confused: Counter[tuple[str, str]]
+    missed: Counter[str]
+    added: Counter[str]
+
+
+def word_errors(pairs: Iterable[tuple[str, str]], normaliser: Normaliser = normalise) -> WordErrors:
+    """The kinds of error in (reference, hypothesis) pairs, by jiwer's alignment."""
+    import jiwer
+
+    confused: Counter[tuple[str, str]] = Counter()
+    missed: Counter[str] = Counter()
+    added: Counter[str] = Counter()
+    for reference, hypothesis in ((normaliser(r), normaliser(h)) for r, h in pairs):
+        said, heard = reference.split(), hypothesis.split()
+        if not said:
+            added.update(heard)
+            continue
+        for chunk in jiwer.process_words(reference, hypothesis).alignments[0]:
+            ours = said[chunk.ref_start_idx : chunk.ref_end_idx]
+            theirs = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            if chunk.type == "substitute":
+                confused.update(zip(ours, theirs))
+            elif chunk.type == "delete":
+                missed.update(ours)
+            elif chunk.type == "insert":
+                added.update(theirs)
+    return WordErrors(confused.total(), missed.total(), added.total(), confused, missed, added)
 
 
 def row_character_errors(reference: str, hypothesis: str, normaliser: Normaliser = normalise) -> tuple[int, int]:

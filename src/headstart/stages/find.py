@@ -92,13 +92,15 @@ class _NoTimeError(Exception):
 
 def _duplicates(context: Context) -> Finding:
     examples = context.dataset.examples
-    found = copies(examples, range(len(examples)), bool(context.dataset.classes))
+    labelled = bool(context.dataset.classes) and context.dataset.framing is None
+    found = copies(examples, range(len(examples)), labelled)
     lines = []
     for copy in found:
         row, first = examples[copy.row], examples[copy.first]
         kind = "same content as" if copy.exact else "near copy of"
         told = f", but labels differ: {row.target} and {first.target}" if copy.conflict else ""
-        lines.append(Found(row.id, 1.0 if copy.exact else 0.5, f"{kind} {first.id}{told}", row.target or ""))
+        target = row.target if context.dataset.framing is None else ""
+        lines.append(Found(row.id, 1.0 if copy.exact else 0.5, f"{kind} {first.id}{told}", target or ""))
     facts = {"exact": sum(c.exact for c in found), "conflicts": sum(c.conflict for c in found)}
     return Finding("duplicates", "input", COPY_RULE, len(examples), tuple(lines), facts)
 

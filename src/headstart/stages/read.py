@@ -15,6 +15,7 @@ from headstart.data.scenes import with_tiles
 from headstart.data.shift import split_by_shift
 from headstart.data.split import Split, make_split
 from headstart.data.table import RawTable, Row
+from headstart.data.text_columns import with_pairs
 from headstart.errors import DataError
 from headstart.settings import Settings
 from headstart.tasks import task_for, task_named
@@ -30,9 +31,10 @@ def read_data(settings: Settings, reporter: Reporter) -> tuple[Task, Dataset, Sp
         table = _with_test(table, folders.read(Path(settings.test).expanduser()))
     named = task_named(settings.task, settings.label_separator is not None) if settings.task else None
     wanted = (named.modality, named.target_kind) if named else None
+    table, input_column = with_pairs(table, settings.input_column, settings.pair_column, wanted)
     columns = column_inference.infer(
         table,
-        settings.input_column,
+        input_column,
         settings.target_column,
         settings.group_column,
         wanted,

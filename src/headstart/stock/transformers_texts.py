@@ -78,7 +78,8 @@ def _predict_chunk(
 
     parallel = import_module(f"{__package__}.side_by_side" if __package__ else "side_by_side")  # a sibling file
     tokenizer, classify, rows_of = loaded
-    ids = [_without_padding(i, tokenizer.pad_token_id) for i in tokenizer(texts, truncation=True)["input_ids"]]
+    pairs = import_module(f"{__package__}.pairs" if __package__ else "pairs")  # a sibling file
+    ids = [_without_padding(i, tokenizer.pad_token_id) for i in pairs.tokens(tokenizer, texts, truncation=True)]
     rows: list[dict[str, Any]] = [{}] * len(texts)
 
     def work(batch: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 BATCH = 8
 CHUNK = 64  # recordings read at once, and sorted by length: a batch decodes until its longest text ends
 SAMPLE_RATE_HZ = 16_000
+WINDOW_S = 30.0  # longer recordings are transcribed in parts
+SILENCE_PEAK = 1e-4  # of full scale: a part without sound is not made words of
 
 
 def prepare() -> None:
@@ -28,7 +30,44 @@ def load(folder: str) -> tuple[Any, Callable[..., Any]]:
 
 
 def predict(loaded: tuple[Any, Callable[..., Any]], inputs: list[str]) -> Iterator[dict[str, Any]]:
-    """One {"text": …} for each path, in order."""
+    """{"text": …} for each path, in order, with {"segments": [{"start", "end", "text"}]} where a recording is longer
+    than the window: it is cut in its pauses.
+    """
+    pauses = import_module(f"{__package__}.pauses" if __package__ else "pauses")  # a sibling file
+    run: list[str] = []
+    for path in inputs:
+        if pauses.seconds(path) > WINDOW_S:
+            yield from _short(loaded, run)
+            yield _long(loaded[0], pauses.parts(path, SAMPLE_RATE_HZ))
+            run = []
+        else:
+            run.append(path)
+    yield from _short(loaded, run)
+
+
+def _long(pipeline: Any, parts: Iterator[tuple[float, float, Any]]) -> dict[str, Any]:
+    """A recording in parts, some of them at once: an hour takes no more memory than a few minutes."""
+    segments: list[dict[str, Any]] = []
+    waiting: list[tuple[float, float, Any]] = []
+
+    def transcribe() -> None:
+        spoken = [p for p in waiting if abs(p[2]).max() >= SILENCE_PEAK]
+        given = [{"raw": samples, "sampling_rate": SAMPLE_RATE_HZ} for _, _, samples in spoken]
+        texts = [row["text"].strip() for row in pipeline(given, batch_size=BATCH)] if given else []
+        for (start, end, _), text in zip(spoken, texts):
+            segments.append({"start": round(start, 2), "end": round(end, 2), "text": text})
+        waiting.clear()
+
+    for part in parts:
+        waiting.append(part)
+        if len(waiting) == BATCH:
+            transcribe()
+    transcribe()
+    return {"text": " ".join(s["text"] for s in segments if s["text"]), "segments": segments}
+
+
+def _short(loaded: tuple[Any, Callable[..., Any]], inputs: list[str]) -> Iterator[dict[str, Any]]:
+    """Recordings that the window holds."""
     pipeline, read_audio = loaded
     for start in range(0, len(inputs), CHUNK):
         recordings = [read_audio(path) for path in inputs[start : start + CHUNK]]

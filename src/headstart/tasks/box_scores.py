@@ -20,6 +20,7 @@ from headstart.metrics.detection import (
     match,
     mean_precision,
     mistakes,
+    most_boxes,
     precision_draws,
     precision_table,
 )
@@ -44,7 +45,7 @@ def score_boxes(predictions: Sequence[Prediction], groups: NDArray[np.int64], rn
     )
     pictures = [_matched(found, p, classes) for found, p in zip(truths, predictions)]
     table = precision_table(pictures, len(classes))
-    official = _coco(truths, predictions, classes)
+    official = _coco(truths, predictions, classes, most_boxes(pictures))
     draws = precision_draws(table, groups)
     parts = {"map": draws, "map_50": draws[:, :1], "map_75": draws[:, 5:6]}
     sampled = {name: mean_precision(part) for name, part in parts.items()}
@@ -88,8 +89,10 @@ def _counted(prediction: Prediction) -> int:
     return sum(box.score >= COUNTS for box in prediction.boxes or ())
 
 
-def _coco(truths: Sequence[Sequence[Box]], predictions: Sequence[Prediction], classes: list[str]) -> dict[str, float]:
-    """COCO's figures by faster-coco-eval; 0 where nothing was found."""
+def _coco(
+    truths: Sequence[Sequence[Box]], predictions: Sequence[Prediction], classes: list[str], most: int
+) -> dict[str, float]:
+    """COCO's figures by faster-coco-eval, of the best `most` boxes of a picture; 0 where nothing was found."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_1", "ar_10", "ar_100")
@@ -111,6 +114,7 @@ def _coco(truths: Sequence[Sequence[Box]], predictions: Sequence[Prediction], cl
         truth = COCO({"images": [{"id": n} for n in range(len(truths))], "annotations": annotations,
                       "categories": categories})  # fmt: skip
         run = COCOeval_faster(truth, truth.loadRes(answers), "bbox")
+        run.params.maxDets = [1, 10, most]
         run.evaluate()
         run.accumulate()
         run.summarize()

@@ -14,6 +14,7 @@ from headstart.tasks.task import Scores
 from headstart.types import Prediction
 
 SHOWN_MISTAKES = 12
+SHOWN_WORDS = 8
 
 
 def score_transcripts(predictions: Sequence[Prediction], groups: NDArray[np.int64], rng: np.random.Generator) -> Scores:
@@ -27,7 +28,21 @@ def score_transcripts(predictions: Sequence[Prediction], groups: NDArray[np.int6
         "wer_english_normaliser": interval(english[0], english[1], groups, rng),
         "cer": interval(letters[0], letters[1], groups, rng),
     }
-    return Scores(found, words[0], words[1], {"examples": _worst(predictions, words[0])})
+    details = {"examples": _worst(predictions, words[0]), "word_errors": _kinds(pairs)}
+    return Scores(found, words[0], words[1], details)
+
+
+def _kinds(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """How many words were taken for others, missed or added, and which ones most often."""
+    kinds = metrics.word_errors(pairs)
+    return {
+        "substitutions": kinds.substitutions,
+        "deletions": kinds.deletions,
+        "insertions": kinds.insertions,
+        "confused": [{"said": a, "heard": b, "n": n} for (a, b), n in kinds.confused.most_common(SHOWN_WORDS)],
+        "missed": [{"word": word, "n": n} for word, n in kinds.missed.most_common(SHOWN_WORDS)],
+        "added": [{"word": word, "n": n} for word, n in kinds.added.most_common(SHOWN_WORDS)],
+    }
 
 
 def _rates(rows: list[tuple[int, int]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
