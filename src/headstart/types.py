@@ -71,7 +71,8 @@ class Dataset:
     notes: sentences for the summary (what was inferred, scaled, collapsed).
     side: other columns with few values, name -> a value for each example. excluded: rows left out because the user
     said so; corrected: rows whose label the user replaced. several: whether an example may have any number of classes;
-    its target is then a JSON list of them, or of boxes where a framing says how these are looked for.
+    its target is then a JSON list of them, or of boxes where a framing says how these are looked for. objects: how many
+    of each class there are, where examples are tiles that share some.
     """
 
     task: str
@@ -88,6 +89,7 @@ class Dataset:
     corrected: int = 0
     several: bool = False
     framing: Framing | None = None
+    objects: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

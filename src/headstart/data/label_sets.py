@@ -77,8 +77,8 @@ def matrix_of(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> NDArra
 
 def class_counts(dataset: Dataset) -> Counter[str]:
     """How many examples have each class, or how many objects there are of each; empty where targets are texts."""
-    if not dataset.classes:
-        return Counter()
+    if not dataset.classes or dataset.objects:
+        return Counter(dataset.objects)
     each = (labels_of(e.target) if dataset.several else (str(e.target),) for e in dataset.examples)
     return Counter(name for names in each for name in names)
 

@@ -123,7 +123,13 @@ def with_tiles(dataset: Dataset, split: Split) -> tuple[Dataset, Split]:
         f"large images with small objects are looked at in tiles of {framing.tile} pixels that overlap by "
         f"{framing.overlap} or more: {len(split.dev)} images or parts of images to learn from make {len(dev)} tiles"
     )
-    tiled = replace(dataset, examples=tuple(examples), notes=(*dataset.notes, told), side={})
+    tiled = replace(
+        dataset,
+        examples=tuple(examples),
+        notes=(*dataset.notes, told),
+        side={},
+        objects=dict(box_classes(dataset.examples)),
+    )
     return tiled, replace(split, dev=dev, test=test, folds=np.array(folds, dtype=np.int64))
 
 
