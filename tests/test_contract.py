@@ -240,7 +240,7 @@ def test_predict_and_predict_proba_agree(fitted: Fitted) -> None:
         np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
         assert predictor.classes_[int(probabilities[0].argmax())] == labels[0]
     else:
-        with pytest.raises(DataError, match="no classes"):
+        with pytest.raises(DataError, match="no probabilities of classes"):
             predictor.predict_proba([good])
     with pytest.raises(DataError, match="1 of 2 inputs"):
         predictor.predict([good, fitted.shape.bad_input])

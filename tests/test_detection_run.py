@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Made:
     data, model = tiny.box_data(root / "data", 24), tiny.image_model(root / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
-        headstart.fit(data, model=model, budget=90, depth="head", out=root / "run")
+        headstart.fit(data, model=model, budget=240, depth="head", out=root / "run")
     return root / "run", data
 
 

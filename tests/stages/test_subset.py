@@ -27,6 +27,7 @@ def context_of(seconds: float, plan: Plan | None = None) -> Any:
     folds = np.arange(1600) // 2 % 3
     said: list[str] = []
     return SimpleNamespace(
+        passes_per_test=1.0,
         settings=Settings("data"),
         plan=plan or Plan(),
         dataset=dataset,
