@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import click
 
@@ -22,7 +23,13 @@ def command(run: str, data: str, as_json: bool) -> None:
         return
     click.echo(f"{content['rows']} rows, {content['quarantined']} not usable")
     for name, value in content["metrics"].items():
-        click.echo(f"{name:24} {value['value']:.4f}  (95% interval {value['low']:.4f} to {value['high']:.4f})")
+        known = math.isfinite(value["low"]) and math.isfinite(value["high"])
+        ends = (
+            f"95% interval {value['low']:.4f} to {value['high']:.4f}"
+            if known
+            else "no interval: a single group of rows"
+        )
+        click.echo(f"{name:24} {value['value']:.4f}  ({ends})")
     for level in content.get("conformal", {}).get("levels", []):
         if covered := level["coverage"]:
             name = f"sets at {100 * level['promised']:g}%"
