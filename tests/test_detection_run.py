@@ -173,7 +173,7 @@ def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatc
 
 @pytest.mark.slow
 def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
-    proof = headstart.prove(run[0], budget=90)
+    proof = headstart.prove(run[0], budget=60)
     assert proof["metric"] == "map"
     assert 0 <= proof["scores"]["scratch"]["map"]["value"] <= 1
     assert "multiplier" not in proof
