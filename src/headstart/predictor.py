@@ -89,7 +89,7 @@ class Predictor:
 
     def _choose_engine(self, inputs: int) -> None:
         """Convert a detector where there are pictures enough for that."""
-        if self.task != DETECTION or self._converted:
+        if self.result["artifact"]["script"] != "timm_detector.py" or self._converted:
             return
         from headstart.detector_engine import WORTH_CONVERTING, with_engine
 
