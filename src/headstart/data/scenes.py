@@ -15,7 +15,7 @@ import numpy as np
 
 from headstart.data.boxes import Box, as_target, boxes_of, within
 from headstart.data.split import Split
-from headstart.stock.regions import Region, split_region, steps, with_region
+from headstart.stock.regions import Region, size_of, split_region, steps, with_region
 from headstart.types import Dataset, Example, Framing
 
 SIDES = (320, 416, 512, 640)  # pixels of the square that the network sees
@@ -92,9 +92,7 @@ def tiles_of(scene: Example, framing: Framing) -> list[Example]:
     """The parts of a picture that a detector looks at; the picture itself where it is seen whole."""
     if framing.tile is None:
         return [scene]
-    region = split_region(scene.input)[1]
-    assert region is not None, "box_check gives every input its region"
-    width, height = region[2:]
+    width, height = size_of(scene.input)
     tile = framing.tile
     return [
         replace(_part(scene, (x, y, min(tile, width), min(tile, height))), part_of=scene.id)

@@ -118,12 +118,12 @@ def fit_places(problem: Problem, rows: Rows, sampled: Sampled) -> dict[str, torc
 
 
 def _groups(problem: Problem, rows: Rows, sampled: Sampled) -> NDArray[np.int64]:
-    return np.asarray(np.unique(problem.groups[rows], return_inverse=True)[1][sampled.owners])
+    return np.asarray(problem.groups[rows][sampled.owners])
 
 
 def _chosen(x: Floats, y: Floats, groups: NDArray[np.int64]) -> tuple[float, Floats]:
     """The penalty with the lowest squared error when whole groups are left out, and each place's error (N,)."""
-    path = ridge_path(x, y, None, np.unique(groups, return_inverse=True)[1], True)
+    path = ridge_path(x, y, None, groups, True)
 
     def error(index: int) -> Floats:
         return np.asarray(((path.leave_one_out(index) - y) ** 2).sum(1))

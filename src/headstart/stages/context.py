@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Depth
 from headstart.budget import Clock
-from headstart.data.scenes import tiles_of
 from headstart.data.split import Split
 from headstart.errors import SettingError
 from headstart.plan import Plan
 from headstart.problem import spread_evenly
 from headstart.run_dir import RunDir
 from headstart.settings import Settings
+from headstart.stock.regions import size_of
+from headstart.stock.timm_detector import squares
 from headstart.stock_process import StockProcess
 from headstart.tasks.task import Task
 from headstart.types import Dataset, Interval, Reporter
@@ -64,7 +65,8 @@ class Context:
         framing, test = self.dataset.framing, self.split.test
         if framing is None or framing.tile is None or not len(test):
             return 1.0
-        return float(np.mean([len(tiles_of(self.dataset.examples[row], framing)) for row in test]))
+        sizes = [size_of(self.dataset.examples[row].input) for row in test]
+        return float(np.mean([len(squares(size, framing.to_json())) for size in sizes]))
 
     def held_rows(self, fold: int) -> NDArray[np.int64]:
         """The fold's development rows that decisions are made on: all, or an even part where answers are costly."""

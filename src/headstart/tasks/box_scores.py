@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.boxes import Box, boxes_of
+from headstart.heads.detection import truth_of
 from headstart.metrics.detection import (
     COUNTS,
     Matched,
     PrecisionTable,
-    Truth,
     hits,
     match,
     mean_precision,
@@ -73,11 +73,7 @@ def score_boxes(predictions: Sequence[Prediction], groups: NDArray[np.int64], rn
 
 def _matched(found: Sequence[Box], prediction: Prediction, classes: list[str]) -> Matched:
     index = {name: n for n, name in enumerate(classes)}
-    truth = Truth(
-        np.array([b.corners for b in found], dtype=np.float64).reshape(-1, 4),
-        np.array([index[b.label] for b in found], dtype=np.int64),
-        np.array([b.crowd for b in found], dtype=bool),
-    )
+    truth = truth_of(found, classes)
     boxes = prediction.boxes or ()
     corners = np.array([b.corners for b in boxes], dtype=np.float64).reshape(-1, 4)
     scores = np.array([b.score for b in boxes], dtype=np.float64)

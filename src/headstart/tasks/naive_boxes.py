@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.data.boxes import Box, boxes_of
-from headstart.stock.regions import split_region
+from headstart.stock.regions import size_of
 from headstart.types import Example, Found, Prediction
 
 MOST_PLACES = 40
@@ -26,11 +26,11 @@ def usual_boxes(
     if not any(boxes):
         return [Prediction(e.id, e.target, boxes=()) for e in test]
     if any(e.part_of for e in train):
-        return [Prediction(e.id, e.target, boxes=_grid(train, boxes, _size(e))) for e in test]
+        return [Prediction(e.id, e.target, boxes=_grid(train, boxes, size_of(e.input))) for e in test]
     places = _places(train, boxes, seed)
     found = []
     for e in test:
-        width, height = _size(e)
+        width, height = size_of(e.input)
         scaled = [
             Found(p.label, p.score, (p.corners[0] * width, p.corners[1] * height,
                                      p.corners[2] * width, p.corners[3] * height)) for p in places
@@ -39,19 +39,13 @@ def usual_boxes(
     return found
 
 
-def _size(example: Example) -> tuple[int, int]:
-    region = split_region(example.input)[1]
-    assert region is not None, "box_check gives every input its region"
-    return region[2:]
-
-
 def _places(train: Sequence[Example], boxes: Sequence[Sequence[Box]], seed: int) -> list[Found]:
     """The usual places as shares of width and height; score: share of pictures with an object there, 1 at most."""
     from sklearn.cluster import KMeans
 
     points, labels = [], []
     for example, found in zip(train, boxes):
-        width, height = _size(example)
+        width, height = size_of(example.input)
         points += [np.array(b.corners) / np.array([width, height, width, height]) for b in found]
         labels += [b.label for b in found]
     values = np.array(points)
@@ -69,7 +63,7 @@ def _places(train: Sequence[Example], boxes: Sequence[Sequence[Box]], seed: int)
 def _grid(train: Sequence[Example], boxes: Sequence[Sequence[Box]], size: tuple[int, int]) -> tuple[Found, ...]:
     flat = [b for found in boxes for b in found]
     label = Counter(b.label for b in flat).most_common(1)[0][0]
-    density = len(flat) / sum(np.prod(_size(e)) for e in train)  # overlaps of tiles are in both
+    density = len(flat) / sum(np.prod(size_of(e.input)) for e in train)  # overlaps of tiles are in both
     half_w, half_h = (float(np.mean([b.corners[i + 2] - b.corners[i] for b in flat])) / 2 for i in (0, 1))
     step = float(density**-0.5)
     counts = [max(1, round(side / step)) for side in size]
