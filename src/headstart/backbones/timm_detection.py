@@ -15,9 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
@@ -25,12 +23,10 @@ from headstart.backbones import timm as timm_images
 from headstart.backbones.adapters import maps_adapter
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork
+from headstart.backbones.squares import InSquares
 from headstart.backbones.weights import weights_digest
-from headstart.data import image
-from headstart.data.box_views import FROM_ABOVE, UPRIGHT, View, view_named
 from headstart.errors import ModelError
 from headstart.stock import detector_network, timm_detector
-from headstart.stock.regions import size_of
 from headstart.types import Example, Framing, ModelSource
 
 TAPS = "maps"
@@ -57,7 +53,7 @@ STOCK_FILES = (
 )
 
 
-class TimmDetection:
+class TimmDetection(InSquares):
     """A timm model whose maps a detector reads. framing: how it sees pictures."""
 
     closed_form = True
@@ -67,20 +63,18 @@ class TimmDetection:
     batch_budget = 4
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str, framing: Framing) -> None:
-        self.source, self.framing = source, framing
+        self.source = source
         self.model = model.eval()
         taps = detector_network.Taps(model)
         self.strides, self.channels = taps.strides, taps.channels
         if not self.strides:
             raise ModelError(f"{source.id} has no feature maps at strides 8, 16 or 32. Name a convolutional network.")
-        self.config = self._config()
-        self.unit = "tile" if framing.tile else "image"
-        self.views = FROM_ABOVE if framing.tile else UPRIGHT
+        super().__init__(framing, self._config(framing))
         self._network = CutNetwork(maps_adapter(taps, framing.side), RECIPES, source.id, "block", 0.05)
         described = json.dumps({k: v for k, v in self.config.items() if k != "overlap"}, sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}|detector".encode()).hexdigest()
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self, framing: Framing) -> dict[str, Any]:
         import timm
 
         data: dict[str, Any] = timm.data.resolve_model_data_config(self.model)
@@ -89,32 +83,13 @@ class TimmDetection:
             "strides": list(self.strides),
             "mean": list(data["mean"]),
             "std": list(data["std"]),
-            **self.framing.to_json(),
+            **framing.to_json(),
         }
 
-    def square(self, example: Example) -> tuple[int, int, int, int, tuple[float, float]]:
-        """What of its picture an example shows, and the network's pixels for each pixel, along x and y."""
-        return timm_detector.squares(size_of(example.input), self.config)[0]
-
-    def view(self, example: Example, name: str) -> View:
-        """How that view changes the example's picture and boxes."""
-        return view_named(name, example.digest, size_of(example.input), self.framing.tile is not None)
-
     def encode(self, example: Example, view: str) -> Item:
-        picture = self.view(example, view).picture(image.load(example.input))
+        picture = self.picture(example, view)
         values: torch.Tensor = timm_detector.squared(picture, self.square(example), self.config)
         return {"image": values.numpy()}  # (3, side, side)
-
-    def length(self, item: Item) -> int:
-        del item
-        return 1
-
-    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        return {"image": np.stack([item["image"] for item in items])}
-
-    def cut_off(self, examples: Sequence[Example]) -> str:
-        del examples
-        return ""
 
     def detector(self, cut: str | None, classes: Sequence[str], is_live: bool) -> MapDetector:
         """A trainable network behind the cut with a new pyramid and head. is_live: batch norm is at work."""

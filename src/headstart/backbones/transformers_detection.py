@@ -23,14 +23,12 @@ from PIL import Image
 from torch import nn
 
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
+from headstart.backbones.squares import InSquares
 from headstart.backbones.timm import stacked
 from headstart.backbones.transformers_load import labelled, load_pretrained
 from headstart.backbones.weights import weights_digest
-from headstart.data import image
-from headstart.data.box_views import FROM_ABOVE, UPRIGHT, View, view_named
 from headstart.errors import ModelError
 from headstart.stock import timm_detector, torchvision_ops, transformers_detector
-from headstart.stock.regions import size_of
 from headstart.types import Example, Framing, ModelSource
 
 ENCODER = "ConvEncoder"  # how the classes of the convolutional part end, in every family
@@ -110,7 +108,7 @@ class DetrDetector(nn.Module):
         self.network.load_state_dict(weights, strict=False)
 
 
-class DetrBackbone:
+class DetrBackbone(InSquares):
     """A DETR of some kind. framing: how it sees pictures. closed_form: there is none for its queries."""
 
     features: tuple[str, ...] = ()
@@ -122,12 +120,10 @@ class DetrBackbone:
     channels: list[int] = []  # noqa: RUF012
 
     def __init__(self, source: ModelSource, model: Any, processor: Any, framing: Framing) -> None:
-        self.source, self.framing = source, framing
+        super().__init__(framing, {**framing.to_json(), "stretch": True})
+        self.source = source
         self.model = model.eval()
         self.processor = _squared(processor, framing.side)
-        self.config = {**framing.to_json(), "stretch": True}
-        self.unit = "tile" if framing.tile else "image"
-        self.views = FROM_ABOVE if framing.tile else UPRIGHT
         self._encoder = next((n for n, m in model.named_modules() if type(m).__name__.endswith(ENCODER)), "")
         if not self._encoder:
             raise ModelError(
@@ -146,28 +142,9 @@ class DetrBackbone:
             Depth("all", "whole network", None, 1.0),
         )
 
-    def square(self, example: Example) -> tuple[int, int, int, int, tuple[float, float]]:
-        """What of its picture an example shows, and the network's pixels for each pixel, along x and y."""
-        return timm_detector.squares(size_of(example.input), self.config)[0]
-
-    def view(self, example: Example, name: str) -> View:
-        """How that view changes the example's picture and boxes."""
-        return view_named(name, example.digest, size_of(example.input), self.framing.tile is not None)
-
     def encode(self, example: Example, view: str) -> Item:
-        picture = self.view(example, view).picture(image.load(example.input))
+        picture = self.picture(example, view)
         return {"image": _pixels(self.processor, transformers_detector.padded(picture, self.config))}
-
-    def length(self, item: Item) -> int:
-        del item
-        return 1
-
-    def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        return {"image": np.stack([item["image"] for item in items])}
-
-    def cut_off(self, examples: Sequence[Example]) -> str:
-        del examples
-        return ""
 
     def recipe(self, depth: Depth) -> Recipe:
         return RECIPES[depth.name]
