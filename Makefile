@@ -13,6 +13,8 @@ BENCH_STAMP := $(VENV)/.stamp-bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # -rs: whatever is skipped is listed with its reason
 PYTEST := $(BIN)/python -m pytest -rs
+# a process for each core; files stay whole, because tests of one file share what was fitted once
+PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-text demo-audio demo-speech demo-trees test test-slow check docs bench clean
@@ -62,10 +64,10 @@ demo-trees: DEMO := trees
 demo-trees: demo
 
 test: $(STAMP)
-	@$(PYTEST) -m 'not slow'
+	@OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) -m 'not slow'
 
 test-slow: $(STAMP)
-	@$(PYTEST) -m slow
+	@OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) -m slow
 
 check: $(STAMP)
 	@$(BIN)/ruff check

@@ -103,12 +103,12 @@ def _sounds(family: str) -> Any:
     return pytest.param(shape, id=f"sounds-{family}", marks=pytest.mark.slow)
 
 
-def _pairs(family: str) -> Any:
+def _pairs(family: str, make: Callable[[Path, str], Path]) -> Any:
     shape = Shape(
         f"pairs-{family}",
         "translation",
         lambda folder: tiny.pair_data(folder / "pairs.csv"),
-        lambda folder: tiny.pair_model(folder, family),
+        lambda folder: make(folder, family),
         1,
         "chrf",
         "test",
@@ -122,7 +122,8 @@ PARAMETERS = [
     *(pytest.param(shape, id=shape.name) for shape in SHAPES),
     *(_texts(family) for family in tiny.TEXT_FAMILIES if family != "bert"),
     *(_sounds(family) for family in tiny.AUDIO_FAMILIES),
-    *(_pairs(family) for family in tiny.PAIR_FAMILIES),
+    *(_pairs(family, tiny.pair_model) for family in tiny.PAIR_FAMILIES),
+    *(_pairs(family, tiny.writer_model) for family in tiny.DECODERS),
 ]
 
 

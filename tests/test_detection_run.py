@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 import headstart
 import tiny
+from headstart.backbones import timm_detection
 from headstart.cli import cli
 from headstart.errors import DataError, SettingError
 from headstart.stock import torchvision_ops
@@ -29,6 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Made:
     data, model = tiny.box_data(root / "data", 24), tiny.image_model(root / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
+        short = replace(timm_detection.RECIPES["head"], max_epochs=4, min_epochs=1)
+        patch.setitem(timm_detection.RECIPES, "head", short)
         headstart.fit(data, model=model, budget=240, depth="head", out=root / "run")
     return root / "run", data
 

@@ -316,6 +316,30 @@ def pair_model(folder: Path, family: str = "t5") -> Path:
     return folder
 
 
+def writer_model(folder: Path, family: str = "llama", chat: bool = False, layers: int = 3) -> Path:
+    """A transformers folder: a decoder over words that writes on, with a chat template where that is wanted."""
+    torchvision_ops.ensure()
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["<pad>", "</s>", "<unk>", "<user>", "<answer>", *WORDS, *TRANSLATED.values(), "TL", ";", "DR", ":", "="]
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    torch.manual_seed(0)
+    settings = TEXT_FAMILIES[family][1] | ({"n_layer": layers} if family == "gpt2" else {"num_hidden_layers": layers})
+    kind: Any = getattr(transformers, {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}[family])
+    model = kind(kind.config_class(vocab_size=len(words), **settings, tie_word_embeddings=True, eos_token_id=1))
+    model.save_pretrained(folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", unk_token="<unk>")
+    if chat:
+        tokenizer.chat_template = (
+            "{% for m in messages %}<user> {{ m['content'] }} {% endfor %}"
+            "{% if add_generation_prompt %}<answer>{% endif %}"
+        )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def pair_data(file: Path, rows: int = 120, names: tuple[str, str] = ("source", "target")) -> Path:
     """A table of word-by-word translations; one row without a translation."""
     rng = np.random.default_rng(4)

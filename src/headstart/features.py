@@ -77,6 +77,12 @@ class Extractor:
         torch_rate = self.speedup * self.engine.torch_examples_per_second
         return min(self.rate, torch_rate if math.isfinite(torch_rate) else self.rate / 5)
 
+    def key_of(self, example: Example) -> str:
+        """Under which its records lie: its content's digest, with the target's where the backbone reads that."""
+        if not self.backbone.reads_targets:
+            return example.digest
+        return hashlib.sha256(f"{example.digest}|{example.target}".encode(errors="surrogatepass")).hexdigest()
+
     def names(self, part: str) -> tuple[str, ...]:
         """The prefix's outputs that make up this part."""
         return self.prefix.pooled if part == POOLED else self.prefix.states[part]
@@ -148,7 +154,7 @@ class Features:
     """
 
     def __init__(self, examples: Sequence[Example], extractor: Extractor | None, views: Sequence[str]) -> None:
-        self.digests = [e.digest for e in examples]
+        self.keys = [extractor.key_of(e) for e in examples] if extractor else []
         self.views = tuple(views)
         self.cuts = tuple(part for part in extractor.parts if part != POOLED) if extractor else ()
         self._opened = extractor
@@ -163,7 +169,7 @@ class Features:
 
     def pooled(self, name: str, rows: Rows) -> NDArray[np.float32]:
         """Pooled features (n, D) of these rows, plain view."""
-        return stack(self._store(POOLED, None), [self.digests[r] for r in np.asarray(rows)], name)
+        return stack(self._store(POOLED, None), [self.keys[r] for r in np.asarray(rows)], name)
 
     def states(self, rows: Rows, cut: str, views: Sequence[str] | None = None) -> list[Record]:
         """The cut's state of each of these rows, as views of the mapped files; views: one for each row."""
@@ -171,7 +177,7 @@ class Features:
         found: list[Record] = []
         for i, row in enumerate(np.asarray(rows)):
             store = self._store(cut, views[i] if views else None)
-            found.append({name: store.read(self.digests[row], name) for name in names})
+            found.append({name: store.read(self.keys[row], name) for name in names})
         return found
 
     def lengths(self, rows: Rows) -> NDArray[np.int64]:
@@ -180,7 +186,7 @@ class Features:
             for name in self._extractor.names(cut):
                 if self._extractor.prefix.ragged[name]:
                     axis, store = self._extractor.prefix.ragged[name][0], self._store(cut, None)
-                    return np.array([store.read(self.digests[r], name).shape[axis] for r in rows], dtype=np.int64)
+                    return np.array([store.read(self.keys[r], name).shape[axis] for r in rows], dtype=np.int64)
         return np.ones(len(rows), dtype=np.int64)
 
 
@@ -189,24 +195,24 @@ def extract(
 ) -> None:
     """Make sure that the cache holds these examples' outputs under every view."""
     begin = time.perf_counter()
-    unique = {e.digest: e for e in examples}
+    unique = {extractor.key_of(e): e for e in examples}
     work: list[tuple[str, Example]] = []
     for view in views:
         missing = missing_from_cache(extractor, list(unique), view, reporter)
         extractor.hits += len(unique) - len(missing)
         extractor.misses += len(missing)
-        work += [(view, e) for digest, e in unique.items() if digest in missing]
+        work += [(view, e) for key, e in unique.items() if key in missing]
     if work:
         for _ in reporter.track(_run(extractor, work, reporter.say), what, len(work)):
             pass
         extractor.seconds += time.perf_counter() - begin
 
 
-def missing_from_cache(extractor: Extractor, digests: Sequence[str], view: str, reporter: Reporter) -> set[str]:
-    """Those of these examples that lack a part under this view, or whose record proves damaged."""
+def missing_from_cache(extractor: Extractor, keys: Sequence[str], view: str, reporter: Reporter) -> set[str]:
+    """Those of these examples' keys that lack a part under this view, or whose record proves damaged."""
     missing: set[str] = set()
     for part in extractor.parts:
-        missing.update(_store(extractor, view, part, reporter.say).verify(digests))
+        missing.update(_store(extractor, view, part, reporter.say).verify(keys))
     return missing
 
 
@@ -239,7 +245,7 @@ def _run(extractor: Extractor, work: Sequence[tuple[str, Example]], say: Callabl
             pending_bytes += sum(a.nbytes for a in record.values())
             for part in extractor.parts:
                 kept = {name: record[name] for name in extractor.names(part)}
-                pending.setdefault((view, part), {})[example.digest] = kept
+                pending.setdefault((view, part), {})[extractor.key_of(example)] = kept
             yield example
         if pending_bytes > SHARD_BYTES:
             _flush(extractor, pending)

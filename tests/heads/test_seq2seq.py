@@ -28,6 +28,8 @@ class _Features:
 class _Backbone:
     """Answers "right" with beams and `greedy` without; inputs are row numbers."""
 
+    reads_targets = False
+
     def __init__(self, greedy: str, beamed: str) -> None:
         self.num_beams = 1
         self.answers = {1: greedy, BEAMS: beamed}

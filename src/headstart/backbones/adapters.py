@@ -145,6 +145,23 @@ class TextToText(nn.Module):
         return {"logits": self.model(**given, use_cache=False).logits}  # (B, T, V)
 
 
+class NextTokens(nn.Module):
+    """A decoder over tokens, to the logits of those next tokens that are asked for. Inputs are padded on the right."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, wanted: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        model: Any = self.model
+        body = model.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        states = body.last_hidden_state  # (B, T, D)
+        chosen = states.gather(1, wanted.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # positions (B, K)
+        return {"logits": model.get_output_embeddings()(chosen)}  # (B, K, V)
+
+
 class SpectrogramToText(nn.Module):
     """Whisper, to the logits of each next token. Decoder inputs are padded on the right."""
 
@@ -213,6 +230,14 @@ def _text_to_text(model: Any) -> Adapter:
     inputs["decoder_input_ids"] = torch.ones(3, _TOKENS - 4, dtype=torch.int64)
     shapes["decoder_input_ids"] = {0: shapes["input_ids"][0], 1: _length("targets", model)}
     return Adapter(TextToText(model), inputs, shapes, ("attention_mask", "decoder_input_ids"))
+
+
+def next_tokens_adapter(model: Any) -> Adapter:
+    """A decoder with its output projection (GPT-2, Llama), for texts that are written on."""
+    inputs, shapes = _token_inputs(model)
+    inputs["wanted"] = torch.tensor([[1, 2, 3, 4]] * 3)
+    shapes["wanted"] = {0: shapes["input_ids"][0], 1: _length("answers", model)}
+    return Adapter(NextTokens(model), inputs, shapes, ("attention_mask", "wanted"))
 
 
 def _spectrogram_to_text(model: Any) -> Adapter:

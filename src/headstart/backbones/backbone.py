@@ -126,6 +126,7 @@ class Backbone(Protocol):
     views: names of the label-preserving variants of an input that may be cached; the first is the plain one.
     batch_budget: padded units (images, tokens, recordings) in one batch of the prefix.
     unit: what one example is called in messages.
+    reads_targets: whether an example's states hold its target too, as those of a text that is written on do.
     """
 
     source: ModelSource
@@ -137,6 +138,7 @@ class Backbone(Protocol):
     depths: tuple[Depth, ...]
     batch_budget: int
     unit: str
+    reads_targets: bool
 
     def encode(self, example: Example, view: str) -> Item:
         """Preprocess one input into unbatched arrays. Raises UnusableInput."""

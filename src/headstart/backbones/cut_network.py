@@ -66,13 +66,13 @@ class CutNetwork:
         """How it is tuned at that depth."""
         return self._recipes[depth.name]
 
-    def prefix(self, cuts: Sequence[str]) -> Prefix:
-        """One pass for the states of these cuts and the pooled features; without cuts the network as it is."""
+    def prefix(self, cuts: Sequence[str], outputs: bool = True) -> Prefix:
+        """One pass for the states of these cuts and, if wanted, pooled features; without cuts the network as it is."""
         adapter = self.adapter
         if not cuts:
             return uncut(adapter.module.eval(), adapter.inputs, adapter.dynamic_shapes, adapter.padding_changes)
         chosen = [self._cuts[name] for name in cuts]
-        return tapped(self._graph, chosen, adapter.dynamic_shapes, adapter.padding_changes)
+        return tapped(self._graph, chosen, adapter.dynamic_shapes, adapter.padding_changes, outputs)
 
     def suffix(self, cut: str | None) -> nn.Module:
         """A trainable copy of what lies behind the cut; None gives all of it."""

@@ -186,10 +186,10 @@ class CutGraph:
         )
 
     def tap(self, cuts: Sequence[Cut], outputs: bool = True) -> GraphModule:
-        """One pass over the data: all inputs in order -> the cuts' tensors, then the outputs if wanted.
+        """One pass over the data: inputs in order -> the cuts' tensors, then the outputs if wanted.
 
-        Tensors come in the order of `distinct_tensors`: what two cuts share comes once. Shares the parameters of the
-        exported network.
+        Tensors come in the order of `distinct_tensors`: what two cuts share comes once. Without the outputs, inputs
+        that no state depends on are not taken. Shares the parameters of the exported network.
         """
         graph = Graph()
         copied: dict[Node, Node] = {}
@@ -198,6 +198,8 @@ class CutGraph:
         wanted = [self._named[tensor.name] for tensor in distinct_tensors(cuts)]
         graph.output(tuple(copied[n] for n in [*wanted, *(self._outputs if outputs else ())]))
         graph.eliminate_dead_code()
+        for placeholder in [] if outputs else [n for n in graph.find_nodes(op="placeholder") if not n.users]:
+            graph.erase_node(placeholder)
         with quiet_export():
             return GraphModule(self.module, graph)
 

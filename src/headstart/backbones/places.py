@@ -39,12 +39,21 @@ def state_name(tensor: StateTensor) -> str:
     return f"state:{tensor.name}"
 
 
-def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any], equal_lengths: bool = False) -> Prefix:
-    """The whole graph, also returning the states of these cuts, each tensor once, as a prefix for one pass."""
+def tapped(
+    graph: CutGraph,
+    cuts: Sequence[Cut],
+    dynamic_shapes: dict[str, Any],
+    equal_lengths: bool = False,
+    outputs: bool = True,
+) -> Prefix:
+    """The whole graph, also returning the states of these cuts, each tensor once, as a prefix for one pass.
+
+    outputs: whether the network's own outputs are wanted too; else it ends at the last of the cuts.
+    """
     states = {cut.name: tuple(map(state_name, cut.state)) for cut in cuts}
     tensors = distinct_tensors(cuts)
     ragged = {state_name(tensor): tensor.ragged for tensor in tensors}
-    names = (*map(state_name, tensors), *graph.output_names)
+    names = (*map(state_name, tensors), *(graph.output_names if outputs else ()))
 
     @cache
     def shapes(length: int) -> dict[str, tuple[int, ...]]:
@@ -53,9 +62,10 @@ def tapped(graph: CutGraph, cuts: Sequence[Cut], dynamic_shapes: dict[str, Any],
             state_name(tensor): shape for cut in cuts for tensor, shape in zip(cut.state, graph.state_shapes(cut, real))
         }
 
-    return Prefix(
-        graph.tap(cuts), graph.input_names, names, states, ragged, dynamic_shapes, shapes, equal_lengths=equal_lengths
-    )
+    module = graph.tap(cuts, outputs)
+    taken = tuple(str(node.target) for node in module.graph.find_nodes(op="placeholder"))
+    dynamic = {name: dynamic_shapes[name] for name in taken}
+    return Prefix(module, taken, names, states, ragged, dynamic, shapes, equal_lengths=equal_lengths)
 
 
 class Positional(nn.Module):

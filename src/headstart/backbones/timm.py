@@ -60,6 +60,7 @@ class TimmBackbone:
     without_bias: tuple[str, ...] = ()
     views = ("plain", "hflip", "vflip", "hvflip", "crop1", "crop2", "crop3", "crop4")
     unit = "image"
+    reads_targets = False
     batch_budget = 8
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str) -> None:

@@ -60,6 +60,7 @@ class TimmDetection(InSquares):
     features: tuple[str, ...] = ()
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     without_bias: tuple[str, ...] = ()
+    reads_targets = False
     batch_budget = 4
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str, framing: Framing) -> None:

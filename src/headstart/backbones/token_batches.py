@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Item
 from headstart.stock.pairs import tokens
 
+IGNORED_LABEL = -100  # what torch's cross-entropy leaves out
 STEP = 8  # few distinct shapes: engines plan per shape
 
 
@@ -24,6 +26,21 @@ def padded_tokens(items: Sequence[Item], pad_id: int, max_tokens: int) -> dict[s
         ids[row, :length] = item["input_ids"]
         mask[row, :length] = 1
     return {"input_ids": ids, "attention_mask": mask}
+
+
+def shifted(sequences: Sequence[Sequence[int]], given_tokens: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, T) tokens that a decoder is given, and those it shall give, which are the next ones; pads are ignored.
+
+    given_tokens: how many after the first are given at decoding too, and not predicted.
+    """
+    longest = max(len(s) for s in sequences) - 1
+    inputs = torch.full((len(sequences), longest), sequences[0][-1])
+    labels = torch.full((len(sequences), longest), IGNORED_LABEL)
+    for row, tokens_of in enumerate(sequences):
+        inputs[row, : len(tokens_of) - 1] = torch.tensor(tokens_of[:-1])
+        labels[row, : len(tokens_of) - 1] = torch.tensor(tokens_of[1:])
+    labels[:, :given_tokens] = IGNORED_LABEL
+    return inputs, labels
 
 
 def told_cut_off(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> str:

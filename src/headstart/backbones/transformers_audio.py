@@ -52,6 +52,7 @@ class AudioBackbone:
 
     views = ("plain",)
     unit = "recording"
+    reads_targets = False
     without_bias: tuple[str, ...] = ()
 
     def __init__(self, source: ModelSource, stock: Any, extractor: Any, weights_key: str) -> None:

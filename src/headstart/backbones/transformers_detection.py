@@ -114,6 +114,7 @@ class DetrBackbone(InSquares):
     features: tuple[str, ...] = ()
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     without_bias: tuple[str, ...] = ()
+    reads_targets = False
     batch_budget = 2
     closed_form = False
     strides: list[int] = []  # noqa: RUF012

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
+from headstart.backbones.token_batches import shifted
 from headstart.backbones.weights import weights_digest
 from headstart.data import audio
 from headstart.errors import ModelError
@@ -78,6 +79,7 @@ class WhisperBackbone:
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
+    reads_targets = False
     given_tokens = 1  # the one that says that no timestamps are wanted
 
     def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
@@ -161,6 +163,10 @@ class WhisperBackbone:
     def max_label_tokens(self) -> int:
         """The longest target the decoder's positions allow."""
         return int(self.model.config.max_target_positions) - 1
+
+    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
+        return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
 
     def limit_answers(self, tokens: int) -> None:
         """Half of the positions stays the limit: what is spoken has no other."""

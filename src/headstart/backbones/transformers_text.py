@@ -56,6 +56,7 @@ class TextBackbone:
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
+    reads_targets = False
     allow_l2 = {"mean": True, "native": False}  # noqa: RUF012
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:

@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from headstart.backbones import transformers_causal
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import mask_of
 from headstart.backbones.places import padded
-from headstart.backbones.token_batches import padded_tokens, told_cut_off
+from headstart.backbones.token_batches import padded_tokens, shifted, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
@@ -101,6 +102,7 @@ class TextToTextBackbone:
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
+    reads_targets = False
     given_tokens = 0
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str, prompt: str) -> None:
@@ -135,6 +137,10 @@ class TextToTextBackbone:
     @num_beams.setter
     def num_beams(self, count: int) -> None:
         self.model.generation_config.num_beams = count
+
+    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
+        return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
 
     def limit_answers(self, tokens: int) -> None:
         """The longest answer, here and in the saved model."""
@@ -248,8 +254,10 @@ def prompt_for(config: Any, task: str, columns: Mapping[str, str]) -> str:
     return str((known.get(wanted) or {}).get("prefix") or "")
 
 
-def load(source: ModelSource, task: str = "", columns: Mapping[str, str] | None = None) -> TextToTextBackbone:
-    """Load an encoder-decoder over tokens.
+def load(
+    source: ModelSource, task: str = "", columns: Mapping[str, str] | None = None
+) -> TextToTextBackbone | transformers_causal.CausalBackbone:
+    """Load an encoder-decoder over tokens, or a decoder that writes on.
 
     task, columns: what it is for, from which its prompt follows. Raises ModelError for what is no such model.
     """
@@ -258,10 +266,7 @@ def load(source: ModelSource, task: str = "", columns: Mapping[str, str] | None 
 
     config = load_pretrained(AutoConfig, source, "text model")[0]
     if not getattr(config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{source.id} is a {source.architecture} model; texts are turned into texts by encoder-decoders (T5, BART, "
-            "Marian, Pegasus). Name one of these, for example google-t5/t5-small."
-        )
+        return transformers_causal.load(source, task, columns or {})
     tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True)[0]
     if tokenizer.pad_token_id is None or not hasattr(tokenizer, "backend_tokenizer"):
         raise ModelError(f"{source.id} has no fast tokenizer with a padding token. Add its tokenizer.json.")

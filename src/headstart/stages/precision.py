@@ -88,11 +88,11 @@ def settle_precision(context: Context, selected: Selected) -> None:
 def _predicted_seconds(context: Context, selected: Selected) -> float:
     """Of what is still to be extracted: the plain inputs, and further views where tuning may use them."""
     extractor, views = selected.extractor, selected.problem.backbone.views
-    digests = [context.dataset.examples[r].digest for r in context.split.dev]
-    plain = len(missing_from_cache(extractor, digests, views[0], context.reporter)) / extractor.rate
+    keys = [extractor.key_of(context.dataset.examples[r]) for r in context.split.dev]
+    plain = len(missing_from_cache(extractor, keys, views[0], context.reporter)) / extractor.rate
     if context.settings.depth == "head" or len(views) == 1:
         return plain
-    further = (len(views) - 1) * len(digests) / extractor.rate
+    further = (len(views) - 1) * len(keys) / extractor.rate
     return plain + min(further, VIEW_SHARE * max(0.0, context.clock.left() - plain))
 
 
@@ -140,9 +140,9 @@ def _probe_rows(context: Context, exact: Extractor) -> Rows:
     """Development rows of all folds, those that are cached already before others."""
     dev = context.split.dev
     view = exact.backbone.views[0]
-    digests = [context.dataset.examples[r].digest for r in dev]
-    missing = missing_from_cache(exact, digests, view, context.reporter)
-    cached: Rows = dev[[digest not in missing for digest in digests]]
+    keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
+    missing = missing_from_cache(exact, keys, view, context.reporter)
+    cached: Rows = dev[[key not in missing for key in keys]]
     return spread_evenly(cached if len(cached) >= PROBE_ROWS // 2 else dev, PROBE_ROWS)
 
 

@@ -67,9 +67,9 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
 
 def _missing(context: Context, selected: Selected) -> int:
     """Rows that no earlier run left in the cache."""
-    digests = list({context.dataset.examples[r].digest for r in context.split.dev})
+    keys = list({selected.extractor.key_of(context.dataset.examples[r]) for r in context.split.dev})
     view = selected.problem.backbone.views[0]
-    return len(missing_from_cache(selected.extractor, digests, view, context.reporter))
+    return len(missing_from_cache(selected.extractor, keys, view, context.reporter))
 
 
 def _affordable(context: Context, selected: Selected) -> int:

@@ -21,7 +21,8 @@ class UntouchedControl:
         test = spread_evenly(test, setup.max_test)
         views = problem.backbone.views[:1]
         examples = [problem.dataset.examples[r] for r in test]
-        extract(setup.extractor, examples, views, setup.reporter, "Untouched model: encoding")
+        if not problem.backbone.reads_targets:
+            extract(setup.extractor, examples, views, setup.reporter, "Untouched model: encoding")
         features = features_of(setup.extractor, problem.dataset.examples, views)
         part = replace(problem, features=features, memo={})
         outputs = self.head.base_outputs(part, None, test, setup.reporter)
