@@ -23,6 +23,7 @@ from headstart.errors import DataError, SettingError
 from headstart.stock import torchvision_ops
 
 Made = tuple[Path, Path]
+SHORT = replace(timm_detection.RECIPES["head"], max_epochs=4, min_epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Made:
     data, model = tiny.box_data(root / "data", 24), tiny.image_model(root / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(root / "cache"))
-        short = replace(timm_detection.RECIPES["head"], max_epochs=4, min_epochs=1)
-        patch.setitem(timm_detection.RECIPES, "head", short)
+        patch.setitem(timm_detection.RECIPES, "head", SHORT)
         headstart.fit(data, model=model, budget=240, depth="head", out=root / "run")
     return root / "run", data
 
@@ -146,6 +146,7 @@ def test_answers_for_classes_are_refused(run: Made) -> None:
 @pytest.mark.slow
 def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(timm_detection.RECIPES, "head", SHORT)
     data = tiny.box_data(tmp_path / "data", 2, (1700, 1300))
     content = json.loads((data / "annotations.json").read_text())
     rng = np.random.default_rng(1)

@@ -178,6 +178,25 @@ def speech_model(folder: Path) -> Path:
     return folder
 
 
+def ctc_model(folder: Path, family: str = "wav2vec2", letters: str = "") -> Path:
+    """A transformers folder: an encoder of waves, with a recogniser's layer and vocabulary where letters are given."""
+    torchvision_ops.ensure()
+    import transformers
+
+    name, settings, extractor, extracted = AUDIO_FAMILIES[family]
+    if not letters:
+        return audio_model(folder, family)
+    from headstart.backbones.transformers_ctc import make_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(letters)
+    kind: Any = getattr(transformers, name.replace("Model", "ForCTC"))
+    kind(kind.config_class(**{**settings, "vocab_size": len(tokenizer), "pad_token_id": 0})).save_pretrained(folder)
+    getattr(transformers, extractor)(**extracted).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def speech_data(folder: Path, clips: int = 24) -> Path:
     """Train and test folders with metadata.csv; tones of two pitches are two words; NaN and silent clips among them."""
     rng = np.random.default_rng(2)

@@ -68,7 +68,18 @@ tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForSeq2SeqLM.fro
 text = (model.config.prefix or "") + "a text"
 answer = model.generate(**tokenizer(text, truncation=True, return_tensors="pt"))
 print(tokenizer.decode(answer[0], skip_special_tokens=True))""",
-    "whisper_recordings.py": """\
+    "text_to_text.py:decoder": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForCausalLM.from_pretrained(".").eval()
+text, chat = model.config.prefix + "a text" + model.config.suffix, bool(tokenizer.chat_template)
+if chat:
+    message = {"role": "user", "content": text}
+    text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+given = tokenizer(text, add_special_tokens=not chat, return_tensors="pt")
+answer = model.generate(given["input_ids"], attention_mask=given["attention_mask"])
+print(tokenizer.decode(answer[0, given["input_ids"].shape[1] :], skip_special_tokens=True))""",
+    "transcripts.py": """\
 import soundfile, soxr
 from transformers import pipeline
 
@@ -190,6 +201,8 @@ _SEVERAL = {
 
 
 def _loader(folder: Path, script: str, layout: str) -> str:
+    if script == "text_to_text.py" and "suffix" in json.loads((folder / "config.json").read_text()):
+        script, layout = f"{script}:decoder", ""  # its prompt goes around the text
     text = _LOADERS.get(script) or _LOADERS[f"{script}:{layout}"]
     if (folder / "thresholds.json").is_file():
         for one, several in _SEVERAL.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -110,6 +110,18 @@ class Waves(nn.Module):
         return {"mean": masked_mean(frames, real)}
 
 
+class Frames(nn.Module):
+    """Raw audio to the state of each frame; those that padding made are to be left out by the mask of samples."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        model: Any = self.model
+        return {"frames": model(input_values, attention_mask=attention_mask).last_hidden_state}  # (B, T, D)
+
+
 class Spectrograms(nn.Module):
     """States of spectrograms of one size, to what the stock classifier reads of them.
 
@@ -197,6 +209,11 @@ def _tokens(native: str) -> Callable[[Any], Adapter]:
         return Adapter(Tokens(model, native if has_native else ""), inputs, shapes, ("attention_mask",))
 
     return adapter
+
+
+def frames_adapter(model: Any) -> Adapter:
+    """wav2vec 2.0 and its kin, for what reads every frame."""
+    return replace(_waves(model), module=Frames(model))
 
 
 def _waves(model: Any) -> Adapter:

@@ -127,6 +127,8 @@ class Backbone(Protocol):
     batch_budget: padded units (images, tokens, recordings) in one batch of the prefix.
     unit: what one example is called in messages.
     reads_targets: whether an example's states hold its target too, as those of a text that is written on do.
+    base_cut: the cut whose states untuned answers are made from; None where these are the pooled features, or the
+    inputs themselves.
     """
 
     source: ModelSource
@@ -139,6 +141,7 @@ class Backbone(Protocol):
     batch_budget: int
     unit: str
     reads_targets: bool
+    base_cut: str | None
 
     def encode(self, example: Example, view: str) -> Item:
         """Preprocess one input into unbatched arrays. Raises UnusableInput."""

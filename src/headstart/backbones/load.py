@@ -21,7 +21,7 @@ LOADERS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("transformers", "text", "labels"): ("headstart.backbones.transformers_text", "transformers_texts.py"),
     ("transformers", "audio", "class"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
     ("transformers", "audio", "labels"): ("headstart.backbones.transformers_audio", "transformers_recordings.py"),
-    ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "whisper_recordings.py"),
+    ("transformers", "audio", "text"): ("headstart.backbones.transformers_speech", "transcripts.py"),
     ("transformers", "text", "text"): ("headstart.backbones.transformers_text_to_text", "text_to_text.py"),
 }
 GIVEN: dict[str, Callable[[Dataset], tuple[Any, ...]]] = {

@@ -61,6 +61,7 @@ class TimmBackbone:
     views = ("plain", "hflip", "vflip", "hvflip", "crop1", "crop2", "crop3", "crop4")
     unit = "image"
     reads_targets = False
+    base_cut: str | None = None
     batch_budget = 8
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str) -> None:

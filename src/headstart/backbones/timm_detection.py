@@ -61,6 +61,7 @@ class TimmDetection(InSquares):
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     without_bias: tuple[str, ...] = ()
     reads_targets = False
+    base_cut = TAPS
     batch_budget = 4
 
     def __init__(self, source: ModelSource, model: nn.Module, weights_key: str, framing: Framing) -> None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from headstart.backbones.backbone import Item
 from headstart.stock.pairs import tokens
 
 IGNORED_LABEL = -100  # what torch's cross-entropy leaves out
+LENGTH_TARGETS = 2000
 STEP = 8  # few distinct shapes: engines plan per shape
+
+
+class Writes(Protocol):
+    """What turns target texts into tokens."""
+
+    def token_ids(self, text: str) -> list[int]:
+        """A target's tokens."""
 
 
 def padded_tokens(items: Sequence[Item], pad_id: int, max_tokens: int) -> dict[str, NDArray[np.generic]]:
@@ -41,6 +50,27 @@ def shifted(sequences: Sequence[Sequence[int]], given_tokens: int = 0) -> tuple[
         labels[row, : len(tokens_of) - 1] = torch.tensor(tokens_of[1:])
     labels[:, :given_tokens] = IGNORED_LABEL
     return inputs, labels
+
+
+def taught_loss(
+    network: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    given: torch.Tensor,
+    labels: torch.Tensor,
+    smoothing: float,
+) -> torch.Tensor:
+    """Mean cross-entropy of the labels where the network is given its source and the tokens before each."""
+    logits = network(*inputs, given)  # (B, T, V)
+    return nn.functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL, label_smoothing=smoothing
+    )
+
+
+def longest_of(backbone: Writes, targets: Sequence[str]) -> int:
+    """Tokens that answers may have: half more than the longest of these targets has, or of some thousand of them."""
+    some = targets[:: max(1, len(targets) // LENGTH_TARGETS)]
+    longest = max(len(backbone.token_ids(t)) for t in some)
+    return longest + longest // 2 + 4
 
 
 def told_cut_off(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> str:

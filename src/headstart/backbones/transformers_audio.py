@@ -21,8 +21,9 @@ from torch import nn
 
 from headstart.backbones.adapters import adapter_for
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
-from headstart.backbones.cut_network import CutNetwork, mask_of
+from headstart.backbones.cut_network import CutNetwork
 from headstart.backbones.transformers_load import labelled, load_pretrained
+from headstart.backbones.waves import WaveInputs
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.data import audio
 from headstart.errors import ModelError
@@ -38,8 +39,6 @@ RECIPES = {
         learning_rate=3e-4, head_learning_rate=1e-3, batch_size=16, max_epochs=80, weight_decay=0.05, averaged_share=0.0
     ),
 }
-LENGTH_STEP = 1600  # samples that batches are padded to a multiple of
-BATCH_SECONDS = 40
 # families whose stock classifier is a projection of each frame, a mean and a linear layer
 PROJECTED = frozenset({"whisper", "wav2vec2", "hubert", "wavlm"})
 
@@ -53,6 +52,7 @@ class AudioBackbone:
     views = ("plain",)
     unit = "recording"
     reads_targets = False
+    base_cut: str | None = None
     without_bias: tuple[str, ...] = ()
 
     def __init__(self, source: ModelSource, stock: Any, extractor: Any, weights_key: str) -> None:
@@ -62,13 +62,12 @@ class AudioBackbone:
         self.extractor = extractor
         self.sample_rate_hz = int(extractor.sampling_rate)
         adapter = adapter_for(self.model)
-        self._inputs = tuple(adapter.inputs)
-        self._is_wave = "input_values" in adapter.inputs
-        self._step = 1 if adapter.padding_changes else LENGTH_STEP
+        wave = "input_values" in adapter.inputs
+        self._waves = WaveInputs(extractor, self.model, adapter.padding_changes) if wave else None
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
         self.features: tuple[str, ...] = ("native",) if source.architecture not in PROJECTED else ("mean",)
         self.allow_l2 = dict.fromkeys(self.features, False)
-        self.batch_budget = BATCH_SECONDS * self.sample_rate_hz if self._is_wave else 2
+        self.batch_budget = self._waves.batch_budget if self._waves else 2
         self.max_seconds = _max_seconds(extractor, self.model)
         described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}|{audio.MAX_SECONDS}".encode()).hexdigest()
@@ -76,23 +75,20 @@ class AudioBackbone:
     def encode(self, example: Example, view: str) -> Item:
         del view
         # as the stock loader reads: what a spectrogram cannot hold is cut from the spectrogram
+        if self._waves:
+            return self._waves.encode(example.input, audio.MAX_SECONDS)
         samples = audio.load(example.input, self.sample_rate_hz, audio.MAX_SECONDS)
         values = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np")
-        # waves: (samples,); spectrograms: (mels, frames) or (frames, mels)
-        return {self._inputs[0]: np.asarray(values[self.extractor.model_input_names[0]][0], dtype=np.float32)}
+        # (mels, frames) or (frames, mels)
+        return {"spectrogram": np.asarray(values[self.extractor.model_input_names[0]][0], dtype=np.float32)}
 
     def length(self, item: Item) -> int:
-        return len(item["input_values"]) if self._is_wave else 1
+        return len(item["input_values"]) if self._waves else 1
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        if not self._is_wave:
-            return {"spectrogram": np.stack([item["spectrogram"] for item in items])}
-        lengths = [self.length(item) for item in items]
-        longest = -(-max(lengths) // self._step) * self._step
-        waves = np.zeros((len(items), longest), dtype=np.float32)
-        for row, item in enumerate(items):
-            waves[row, : lengths[row]] = item["input_values"]
-        return {"input_values": waves, "attention_mask": mask_of(lengths, longest).numpy()}
+        if self._waves:
+            return self._waves.collate(items)
+        return {"spectrogram": np.stack([item["spectrogram"] for item in items])}
 
     def cut_off(self, examples: Sequence[Example]) -> str:
         if self.max_seconds >= audio.MAX_SECONDS:
@@ -125,13 +121,7 @@ class AudioBackbone:
         if cut is None:
             return tuple(torch.from_numpy(value) for value in self.collate([dict(r) for r in records]).values())
         states, frames = self._network.batch_state(cut, records)
-        return (*states, mask_of([self._samples(n) for n in frames])) if self._is_wave else states
-
-    def _samples(self, frames: int) -> int:
-        """The fewest samples that make so many frames."""
-        for kernel, stride in zip(self.model.config.conv_kernel[::-1], self.model.config.conv_stride[::-1]):
-            frames = (frames - 1) * stride + kernel
-        return frames
+        return (*states, self._waves.mask_behind(frames)) if self._waves else states
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> AudioBackbone:
         del sample

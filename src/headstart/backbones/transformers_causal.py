@@ -24,7 +24,7 @@ from torch import nn
 from headstart.backbones.adapters import MAX_TOKENS, NextTokens, next_tokens_adapter
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
-from headstart.backbones.token_batches import IGNORED_LABEL, padded_tokens, told_cut_off
+from headstart.backbones.token_batches import IGNORED_LABEL, longest_of, padded_tokens, taught_loss, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
@@ -59,7 +59,9 @@ class CausalBackbone:
     views = ("plain",)
     batch_budget = 2048
     unit = "text"
+    searches = True
     reads_targets = True
+    base_cut: str | None = None
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:
         self.source = source
@@ -98,6 +100,10 @@ class CausalBackbone:
     def num_beams(self, count: int) -> None:
         self.model.generation_config.num_beams = count
 
+    def expect(self, targets: Sequence[str]) -> None:
+        """Of the longest answer, here and in the saved model."""
+        self.limit_answers(longest_of(self, targets))
+
     def limit_answers(self, tokens: int) -> None:
         """The longest answer, here and in the saved model."""
         self.model.generation_config.max_new_tokens = min(self.longest_answer, tokens)
@@ -135,8 +141,10 @@ class CausalBackbone:
         return self._network.recipe(depth)
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
-        assert cuts, "there is nothing else to hand on"
-        return self._network.prefix(cuts, outputs=False)
+        """The states of these cuts; without any, what is timed in their place: nothing of it is kept."""
+        first = self.depths[0].cut
+        assert first is not None
+        return self._network.prefix(cuts or (first,), outputs=False)
 
     def suffix(self, cut: str | None) -> nn.Module:
         return _Logits(self._network.suffix(cut))
@@ -181,6 +189,10 @@ class CausalBackbone:
         """Prompts padded on the left, (B, T), and their mask."""
         ids, mask = left_padded(self._prompt([e.input for e in examples]), self.pad_id)
         return torch.tensor(ids), torch.tensor(mask)
+
+    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
+             label_smoothing: float) -> torch.Tensor:  # fmt: skip
+        return taught_loss(network, inputs, *self.teach(examples), label_smoothing)
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Texts as the saved model decodes them.

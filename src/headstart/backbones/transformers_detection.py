@@ -115,6 +115,7 @@ class DetrBackbone(InSquares):
     allow_l2: dict[str, bool] = {}  # noqa: RUF012
     without_bias: tuple[str, ...] = ()
     reads_targets = False
+    base_cut = MAPS
     batch_budget = 2
     closed_form = False
     strides: list[int] = []  # noqa: RUF012

@@ -16,11 +16,17 @@ _OPTIONAL = frozenset({"pooler", "projector", "classifier", "masked_spec_embed"}
 
 
 def load_pretrained(
-    kind: Any, source: ModelSource, what: str, weights: bool = False, **settings: Any
+    kind: Any,
+    source: ModelSource,
+    what: str,
+    weights: bool = False,
+    optional: frozenset[str] = frozenset(),
+    **settings: Any,
 ) -> tuple[Any, list[str]]:
     """kind.from_pretrained(folder), and the names of its weights that the folder lacks.
 
-    kind: a transformers class; with weights a model's, in float32. what: the kind of model, in words.
+    kind: a transformers class; with weights a model's, in float32. what: the kind of model, in words. optional: further
+    parts whose weights the folder may lack.
     Raises ModelError where the folder cannot be read as that kind, and where weights are missing that matter.
     """
     import transformers
@@ -40,7 +46,7 @@ def load_pretrained(
         return loaded, []
     model, report = loaded
     missing = sorted(report["missing_keys"])
-    lacking = [name for name in missing if not _OPTIONAL & set(name.split("."))]
+    lacking = [name for name in missing if not (_OPTIONAL | optional) & set(name.split("."))]
     if lacking:
         raise ModelError(
             f"{source.folder} lacks {len(lacking)} weights of a {source.architecture} {what}, such as {lacking[0]}. "

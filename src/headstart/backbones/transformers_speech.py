@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from headstart.backbones import transformers_ctc
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
-from headstart.backbones.token_batches import shifted
+from headstart.backbones.token_batches import shifted, taught_loss
 from headstart.backbones.weights import weights_digest
 from headstart.data import audio
 from headstart.errors import ModelError
@@ -79,7 +80,9 @@ class WhisperBackbone:
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
+    searches = True
     reads_targets = False
+    base_cut = DECODER
     given_tokens = 1  # the one that says that no timestamps are wanted
 
     def __init__(self, source: ModelSource, model: Any, processor: Any, weights_key: str) -> None:
@@ -168,9 +171,13 @@ class WhisperBackbone:
         """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
         return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
 
-    def limit_answers(self, tokens: int) -> None:
+    def expect(self, targets: Sequence[str]) -> None:
         """Half of the positions stays the limit: what is spoken has no other."""
-        del tokens
+        del targets
+
+    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
+             label_smoothing: float) -> torch.Tensor:  # fmt: skip
+        return taught_loss(network, inputs, *self.teach(examples), label_smoothing)
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Transcripts, as the stock pipeline decodes with that many beams.
@@ -208,19 +215,21 @@ class WhisperBackbone:
         return "native"
 
 
-def load(source: ModelSource) -> WhisperBackbone:
-    """Load a Whisper folder.
+def load(source: ModelSource) -> WhisperBackbone | transformers_ctc.CtcBackbone:
+    """Load a Whisper folder, or one of wav2vec 2.0 and its kin.
 
-    Raises ModelError where the folder is not a Whisper checkpoint.
+    Raises ModelError where the folder is no such checkpoint.
     """
     torchvision_ops.ensure()
     import transformers
     from transformers import AutoProcessor, WhisperForConditionalGeneration
 
+    if source.architecture in transformers_ctc.FAMILIES:
+        return transformers_ctc.load(source)
     if source.architecture != "whisper":
         raise ModelError(
-            f"{source.id} is a {source.architecture} model; speech recognition takes Whisper models, for example "
-            "pip:whisper-tiny.en."
+            f"{source.id} is a {source.architecture} model; speech recognition takes Whisper, wav2vec 2.0, HuBERT and "
+            "WavLM, for example pip:whisper-tiny.en."
         )
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

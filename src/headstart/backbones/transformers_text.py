@@ -57,6 +57,7 @@ class TextBackbone:
     batch_budget = 4096
     unit = "text"
     reads_targets = False
+    base_cut: str | None = None
     allow_l2 = {"mean": True, "native": False}  # noqa: RUF012
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:

@@ -23,7 +23,7 @@ from headstart.backbones import transformers_causal
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import mask_of
 from headstart.backbones.places import padded
-from headstart.backbones.token_batches import padded_tokens, shifted, told_cut_off
+from headstart.backbones.token_batches import longest_of, padded_tokens, shifted, taught_loss, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
@@ -102,7 +102,9 @@ class TextToTextBackbone:
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
+    searches = True
     reads_targets = False
+    base_cut = DECODER
     given_tokens = 0
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str, prompt: str) -> None:
@@ -141,6 +143,10 @@ class TextToTextBackbone:
     def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
         return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
+
+    def expect(self, targets: Sequence[str]) -> None:
+        """Of the longest answer, here and in the saved model."""
+        self.limit_answers(longest_of(self, targets))
 
     def limit_answers(self, tokens: int) -> None:
         """The longest answer, here and in the saved model."""
@@ -212,6 +218,10 @@ class TextToTextBackbone:
         """The longest target the decoder's positions allow."""
         positions = getattr(self.model.config, "max_position_embeddings", None) or MAX_TOKENS
         return int(min(MAX_TOKENS, positions)) - 2
+
+    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
+             label_smoothing: float) -> torch.Tensor:  # fmt: skip
+        return taught_loss(network, inputs, *self.teach(examples), label_smoothing)
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Texts as the saved model decodes them.

@@ -14,8 +14,7 @@ SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", 
                       ".mp4"})  # fmt: skip
 _NEEDS_CONVERSION = frozenset({".m4a", ".aac", ".wma", ".mp4"})
 MAX_SECONDS = 30.0  # the longest clip that the models' window holds
-MIN_SECONDS = 0.02
-MIN_FRAME_SECONDS = 0.05  # an encoder of raw sound makes no frame of less
+MIN_SECONDS = 0.05  # an encoder of raw sound makes no frame of less
 SILENCE_PEAK = 1e-4
 
 
@@ -43,24 +42,24 @@ def seconds(path: str) -> float:
 
 def check(path: str) -> Checked:
     """Decode once; refuse NaN, silence and clips the models' window cannot hold."""
-    return _checked(path, None, MIN_SECONDS)
+    return _checked(path, None)
 
 
 def check_for_classes(path: str) -> Checked:
     """Decode once; refuse NaN and silence. Of longer recordings the window's worth from the beginning is looked at."""
-    return _checked(path, MAX_SECONDS, MIN_FRAME_SECONDS)
+    return _checked(path, MAX_SECONDS)
 
 
 def check_beginning(path: str) -> Checked:
     """As `check`, for a recording of any length: its beginning is decoded, the rest is read when it is its turn."""
-    return replace(_checked(path, MAX_SECONDS, MIN_SECONDS), notes=())
+    return replace(_checked(path, MAX_SECONDS), notes=())
 
 
-def _checked(path: str, max_seconds: float | None, min_seconds: float) -> Checked:
+def _checked(path: str, max_seconds: float | None) -> Checked:
     frames, rate, longer = _decode(path, max_seconds)
     samples = frames.mean(axis=1)
     length = len(samples) / rate
-    if length < min_seconds:
+    if length < MIN_SECONDS:
         raise UnusableInput("recording has no sound in it", f"{length * 1000:.0f} ms")
     if not np.isfinite(samples).all():
         raise UnusableInput("recording holds NaN or infinite samples")

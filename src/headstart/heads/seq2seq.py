@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import SCRATCH, Depth
-from headstart.backbones.token_batches import IGNORED_LABEL
 from headstart.heads.head import (
     BaseFit,
     CandidateScore,
@@ -32,46 +31,50 @@ from headstart.types import Example, Prediction, Reporter
 GENERATE_BATCH = 16
 BEAM_ROWS = 96  # held-out rows at most that both are tried on
 MIN_BEAM_ROWS = 16
-LENGTH_ROWS = 2000
 
 
 class Generator(Protocol):
-    """What an encoder-decoder backbone adds to the common contract.
+    """What a backbone that answers with texts adds to the common contract.
 
-    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy.
+    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy. searches: whether it can
+    follow several.
     """
 
     num_beams: int
+    searches: bool
     reads_targets: bool
+    base_cut: str | None
 
-    def token_ids(self, text: str) -> list[int]:
-        """Target tokens with the decoder's prompt and end token."""
+    def expect(self, targets: Sequence[str]) -> None:
+        """Told of the development targets before anything else: how long answers get, how they are spelt."""
 
-    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the network takes beside its source, and the tokens it shall give (B, T), IGNORED_LABEL for none."""
+    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
+             label_smoothing: float) -> torch.Tensor:  # fmt: skip
+        """Mean loss of these examples' targets, where the network is given their states or inputs."""
 
     def prompts(self, examples: Sequence[Example]) -> tuple[torch.Tensor, ...]:
         """What generate() starts from where targets are read, and states would give them away."""
 
-    def limit_answers(self, tokens: int) -> None:
-        """The longest answer that generate(), and the saved model, give."""
-
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
-        """Texts from encoder states or prompts, or from a network's own inputs."""
+        """Texts from states of the base cut or prompts, or from a network's own inputs."""
 
 
-class _Transcriber(Tunable):
-    """An encoder-decoder, or its decoder on cached states."""
+class _Writer(Tunable):
+    """A network behind a cut, whose answers are texts. head: its new layer, if it has one, under the name that the
+    training gives a rate of its own.
+    """
 
     def __init__(self, cut: str | None, network: nn.Module) -> None:
         super().__init__(cut)
+        head = getattr(network, "head", None)
+        self.head: nn.Module | None = head if isinstance(head, nn.Module) else None
         self.network = network
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(*inputs)  # source, then token numbers (B, T) -> (B, T, V)
-        return logits
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.network(*inputs)
 
 
+Base = dict[str, torch.Tensor] | None  # a new layer's weights, as the rung before has left them
 RowLoss = Callable[[str, str], tuple[float, float]]
 
 
@@ -88,10 +91,7 @@ class Seq2SeqHead:
     beams: int = 5  # as transformers' pipeline takes where a recogniser's checkpoint leaves it open
 
     def prepare(self, problem: Problem, rows: Rows) -> None:
-        """Answers may be as long as half more than the longest target among these development rows."""
-        backbone = cast(Generator, problem.backbone)
-        longest = max(len(backbone.token_ids(t)) for t in problem.targets(spread_evenly(rows, LENGTH_ROWS)))
-        backbone.limit_answers(longest + longest // 2 + 4)
+        cast(Generator, problem.backbone).expect(problem.targets(rows))
 
     def candidate_score(self, problem: Problem, rows: Rows, reporter: Reporter) -> CandidateScore:
         """The decision metric of the untouched model."""
@@ -103,21 +103,23 @@ class Seq2SeqHead:
         del problem, rows
         return BaseFit(None, [], [None] * (0 if folds is None else len(np.unique(folds))))
 
-    def refit_base(self, problem: Problem, rows: Rows, like: None) -> None:
+    def refit_base(self, problem: Problem, rows: Rows, like: Base) -> None:
         del problem, rows, like
 
-    def carried(self, base: None, module: Tunable) -> None:
-        del base, module
+    def carried(self, base: Base, module: Tunable) -> Base:
+        """The new layer's weights, where there is one; what was pretrained starts as it came."""
+        assert isinstance(module, _Writer)
+        return base if module.head is None else {name: p.detach().clone() for name, p in module.head.named_parameters()}
 
     def random_base(self, problem: Problem) -> None:
         """The decoder is part of the network."""
         del problem
 
-    def describe_base(self, base: None) -> str:
+    def describe_base(self, base: Base) -> str:
         del base
         return "untouched model"
 
-    def base_outputs(self, problem: Problem, base: None, rows: Rows, reporter: Reporter) -> Outputs:
+    def base_outputs(self, problem: Problem, base: Base, rows: Rows, reporter: Reporter) -> Outputs:
         del base
         beams = cast(Generator, problem.backbone).num_beams
         known: dict[int, str] = problem.memo.setdefault(f"untouched, {beams} beams", {})
@@ -126,19 +128,20 @@ class Seq2SeqHead:
             known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
         return np.array([known[int(r)] for r in rows], dtype=object)
 
-    def build(self, problem: Problem, base: None, depth: Depth) -> Tunable:
-        del base
+    def build(self, problem: Problem, base: Base, depth: Depth) -> Tunable:
         network = problem.backbone.live() if depth == SCRATCH else problem.backbone.suffix(depth.cut)
-        return _Transcriber(depth.cut, network)
+        writer = _Writer(depth.cut, network)
+        if base is not None and writer.head is not None:
+            writer.head.load_state_dict(base)
+        return writer
 
     def step_loss(
         self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
     ) -> torch.Tensor:
         del rng
-        given, labels = cast(Generator, problem.backbone).teach([problem.dataset.examples[r] for r in rows])
-        logits = module(*problem.inputs(rows, module.cut), given)  # (B, T, V)
-        return nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL, label_smoothing=label_smoothing
+        examples = [problem.dataset.examples[r] for r in rows]
+        return cast(Generator, problem.backbone).loss(
+            module, problem.inputs(rows, module.cut), examples, label_smoothing
         )
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
@@ -151,7 +154,7 @@ class Seq2SeqHead:
             ]
         return float(np.mean(losses))
 
-    def agreement(self, problem: Problem, base: None, module: Tunable, rows: Rows) -> None:
+    def agreement(self, problem: Problem, base: Base, module: Tunable, rows: Rows) -> None:
         del problem, base, module, rows
 
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
@@ -167,7 +170,7 @@ class Seq2SeqHead:
         examples = [problem.dataset.examples[r] for r in rows]
         prompted = backbone.reads_targets
         order = np.argsort([len(e.input if prompted else e.target or "") for e in examples], kind="stable")
-        network = module.network if isinstance(module, _Transcriber) else None
+        network = module.network if isinstance(module, _Writer) else None
         texts = [""] * len(rows)
         starts = range(0, len(rows), GENERATE_BATCH)
         for start in reporter.track(starts, f"{what}: decoding", len(starts)):
@@ -175,7 +178,7 @@ class Seq2SeqHead:
             if prompted:
                 inputs = backbone.prompts([examples[p] for p in part])
             else:  # the untouched model decodes from cached states as well
-                inputs = problem.inputs(rows[part], module.cut if module is not None else problem.features.cuts[0])
+                inputs = problem.inputs(rows[part], module.cut if module is not None else backbone.base_cut)
             for position, text in zip(part, backbone.generate(inputs, network)):
                 texts[position] = text
         return texts
@@ -196,9 +199,9 @@ class Seq2SeqHead:
         choice of an earlier run, taken over.
         """
         backbone = cast(Generator, problem.backbone)
-        if planned:
-            backbone.num_beams = planned
-            return Decoding(planned)
+        if planned or not backbone.searches:
+            backbone.num_beams = planned or 1
+            return Decoding(backbone.num_beams)
         greedy = dict(zip(rows.tolist(), outputs))
         spread = spread_evenly(rows, BEAM_ROWS)
         tried: list[int] = []
@@ -253,7 +256,7 @@ class Seq2SeqHead:
     def save(
         self,
         problem: Problem,
-        base: None,
+        base: Base,
         module: Tunable | None,
         temperature: float,
         folder: Path,

@@ -163,14 +163,9 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     backbone = load_backbone(source, context.task.target_kind, context.dataset)
     sample = engine_sample(context)
     engine = context.plan.engine or context.settings.engine
-    offered = tuple(d.cut for d in offered_depths(context, backbone) if d.cut is not None)
-    cuts = offered
-    if not cuts and not backbone.features:
-        cuts = tuple(d.cut for d in backbone.depths if d.cut is not None)[:1]  # states are all there is to score
-    used = bool(offered or backbone.features or not backbone.reads_targets)
+    wanted = (backbone.base_cut, *(depth.cut for depth in offered_depths(context, backbone)))
+    cuts = tuple(dict.fromkeys(cut for cut in wanted if cut is not None))
     extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine, cuts)
-    if not used:  # answers are decoded from the inputs, and nothing is tuned from states
-        extractor.parts = ()
     _keep_affordable_states(context, extractor)
     context.run.log(
         "engine",

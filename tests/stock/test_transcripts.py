@@ -12,7 +12,7 @@ import soundfile
 import tiny
 from headstart.data.audio import check_beginning
 from headstart.data.checked import UnusableInput
-from headstart.stock import whisper_recordings
+from headstart.stock import transcripts
 
 
 def test_a_long_recording_comes_in_parts_and_silence_is_no_text(tmp_path: Path) -> None:
@@ -24,9 +24,9 @@ def test_a_long_recording_comes_in_parts_and_silence_is_no_text(tmp_path: Path) 
     soundfile.write(tmp_path / "short.wav", loud[: 2 * rate], rate)
     settings = tiny.speech_model(tmp_path / "model") / "generation_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_new_tokens": 12}))  # as saved ones have it
-    loaded = whisper_recordings.load(str(settings.parent))
+    loaded = transcripts.load(str(settings.parent))
     names = [str(tmp_path / f"{name}.wav") for name in ("short", "long", "short")]
-    short, long, again = whisper_recordings.predict(loaded, names)
+    short, long, again = transcripts.predict(loaded, names)
     assert "segments" not in short
     assert short["text"] == again["text"]
     ends = [(s["start"], s["end"]) for s in long["segments"]]

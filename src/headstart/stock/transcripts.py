@@ -1,4 +1,7 @@
-"""Transcribe recordings with a saved Whisper folder, by transformers' pipeline alone. Does not import headstart."""
+"""Transcribe recordings with a saved folder (Whisper, or wav2vec 2.0 and its kin), by transformers' pipeline alone.
+
+Does not import headstart.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ SILENCE_PEAK = 1e-4  # of full scale: a part without sound is not made words of
 
 def prepare() -> None:
     """Import what loading needs."""
-    from transformers import WhisperForConditionalGeneration, pipeline  # noqa: F401
+    from transformers import AutoModelForCTC, WhisperForConditionalGeneration, pipeline  # noqa: F401
 
 
 def load(folder: str) -> tuple[Any, Callable[..., Any]]:
@@ -45,6 +48,11 @@ def predict(loaded: tuple[Any, Callable[..., Any]], inputs: list[str]) -> Iterat
     yield from _short(loaded, run)
 
 
+def _batch(pipeline: Any) -> int:
+    """Recordings at once: those that a recogniser over frames gets together would be written on into the padding."""
+    return BATCH if pipeline.model.config.is_encoder_decoder else 1
+
+
 def _long(pipeline: Any, parts: Iterator[tuple[float, float, Any]]) -> dict[str, Any]:
     """A recording in parts, some of them at once: an hour takes no more memory than a few minutes."""
     segments: list[dict[str, Any]] = []
@@ -53,7 +61,7 @@ def _long(pipeline: Any, parts: Iterator[tuple[float, float, Any]]) -> dict[str,
     def transcribe() -> None:
         spoken = [p for p in waiting if abs(p[2]).max() >= SILENCE_PEAK]
         given = [{"raw": samples, "sampling_rate": SAMPLE_RATE_HZ} for _, _, samples in spoken]
-        texts = [row["text"].strip() for row in pipeline(given, batch_size=BATCH)] if given else []
+        texts = [row["text"].strip() for row in pipeline(given, batch_size=_batch(pipeline))] if given else []
         for (start, end, _), text in zip(spoken, texts):
             segments.append({"start": round(start, 2), "end": round(end, 2), "text": text})
         waiting.clear()
@@ -73,7 +81,7 @@ def _short(loaded: tuple[Any, Callable[..., Any]], inputs: list[str]) -> Iterato
         recordings = [read_audio(path) for path in inputs[start : start + CHUNK]]
         order = sorted(range(len(recordings)), key=lambda i: len(recordings[i]))
         sorted_inputs = [{"raw": recordings[i], "sampling_rate": SAMPLE_RATE_HZ} for i in order]
-        texts = [row["text"].strip() for row in pipeline(sorted_inputs, batch_size=BATCH)]
+        texts = [row["text"].strip() for row in pipeline(sorted_inputs, batch_size=_batch(pipeline))]
         yield from ({"text": text} for _, text in sorted(zip(order, texts)))
 
 
