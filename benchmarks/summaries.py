@@ -5,6 +5,7 @@ from random weights, and naive texts. Same pairs, same budget.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,17 @@ def main() -> None:
                 found[name] = done
                 records.write("run", system=name, seed=seed, wall_s=done.process.wall_s, depth=done.depth,
                               metrics=done.result["metrics"], evidence=done.result["evidence"])  # fmt: skip
-            rows += _rows(found, seed)
+            rows += rows_of(found, seed, "rouge_l", lambda target, text: row_rouge(target, text)["rougeL"])
     title = "### summaries: ROUGE-L on held-out pairs"
     print("\n\n".join([title, table(("seed", "what", "ROUGE-L, %", "95% interval or gain"), rows), machine_line()]))
 
 
-def _rows(found: dict[str, Any], seed: int) -> list[tuple[Any, ...]]:
+def rows_of(
+    found: dict[str, Any], seed: int, metric: str, score_row: Callable[[str, str], float]
+) -> list[tuple[Any, ...]]:
     made: list[tuple[Any, ...]] = []
     for name, done in found.items():
-        score = done.result["metrics"]["test"]["rouge_l"]
+        score = done.result["metrics"]["test"][metric]
         what = f"headstart from {name} weights, depth {done.depth['chosen']}, {done.process.wall_s:.0f} s"
         made.append(
             (seed, what, f"{100 * score['value']:.1f}", f"{100 * score['low']:.1f} to {100 * score['high']:.1f}")
@@ -56,20 +59,20 @@ def _rows(found: dict[str, Any], seed: int) -> list[tuple[Any, ...]]:
     evidence = found["pretrained"].result["evidence"]
     for who in ("naive", "control"):
         if evidence[who]:
-            value, gain = evidence[who]["metrics"]["rouge_l"], evidence[who]["gain"]
+            value, gain = evidence[who]["metrics"][metric], evidence[who]["gain"]
             told = f"ours {100 * gain['value']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
             made.append((seed, evidence[who]["name"], f"{100 * value['value']:.1f}", told))
-    gain = _paired(found)
+    gain = _paired(found, score_row)
     told = f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
     made.append((seed, "pretrained over random weights, paired", "", told))
     return made
 
 
-def _paired(found: dict[str, Any]) -> Any:
-    """ROUGE-L of both on the same texts."""
+def _paired(found: dict[str, Any], score_row: Callable[[str, str], float]) -> Any:
+    """Scores of both on the same texts."""
     both = []
     for done in found.values():
-        both.append({p["input"]: row_rouge(p["target"], p["text"])["rougeL"] for p in done.predictions})
+        both.append({p["input"]: score_row(p["target"], p["text"]) for p in done.predictions})
     names = sorted(set(both[0]) & set(both[1]))
     tops = [np.array([scores[name] for name in names]) for scores in both]
     return paired_difference(tops[0], tops[1], np.ones(len(names)), np.arange(len(names)), np.random.default_rng(0),

@@ -24,7 +24,6 @@ Inputs = str | Path | Sequence[str | Path | tuple[str, str]]
 
 BATCH = 64
 DETECTION = "object-detection"
-COUNTS = 0.5  # score from which a box counts
 
 
 class Predictor:
@@ -162,7 +161,7 @@ class Predictor:
 def _answer(found: Prediction) -> Any:
     """What `predict` gives for one input."""
     if found.boxes is not None:
-        return [box.to_json() for box in found.boxes if box.score >= COUNTS]
+        return [box.to_json() for box in found.boxes if box.counts]
     if found.labels is not None:
         return list(found.labels)
     return found.label if found.text is None else found.text

@@ -22,7 +22,7 @@ from headstart.stages.converge import Converged, converge
 from headstart.stages.from_random import FromRandom, from_random
 from headstart.stages.multiplier import label_multiplier
 from headstart.stages.reopen import Reopened, reopen
-from headstart.thumbnails import thumbnail_of
+from headstart.thumbnails import thumbnails_of
 from headstart.types import Prediction, Reporter
 
 
@@ -155,11 +155,6 @@ def _write(reopened: Reopened, proof: dict[str, Any]) -> None:
     if len(reopened.split.test):
         result["test_exposures"] = int(result.get("test_exposures") or 0) + 1
     run = RunDir(reopened.run)
-    inputs = {e.id: e.input for e in reopened.dataset.examples}
-    write_report(
-        result,
-        reopened.run / "report.html",
-        lambda name: thumbnail_of(reopened.dataset.modality, inputs.get(name)),
-    )
+    write_report(result, reopened.run / "report.html", thumbnails_of(result, reopened.dataset))
     run.write_json("result.json", result)
     run.log("proof", **proof)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 
 from headstart.data import image
 from headstart.data.box_drawing import draw_boxes
 from headstart.data.checked import UnusableInput
+from headstart.types import Dataset
 
 SIDE = 160
 SIDE_WITH_BOXES = 480
+
+
+def thumbnails_of(result: Mapping[str, Any], dataset: Dataset) -> Callable[[str], bytes | None]:
+    """What gives a report the pictures that it names: those with boxes have them drawn."""
+    inputs = {e.id: e.input for e in dataset.examples}
+    boxes = {row["input"]: row["boxes"] for row in result.get("examples") or [] if "boxes" in row}
+    return lambda name: thumbnail_of(dataset.modality, inputs.get(name), boxes.get(name))
 
 
 def thumbnail_of(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+COUNTS = 0.5
+"""Calibrated score from which a box counts as found."""
 PAIR = "\x1e"
 """Between two texts that are one input; `stock/pairs.py` has the same."""
 
@@ -153,13 +155,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Found:
-    """An object that a detector found. corners: left, top, right, bottom in pixels of the picture. score: 0 to 1; from
-    0.5 on it counts.
-    """
+    """An object that a detector found. corners: left, top, right, bottom in pixels of the picture. score: 0 to 1."""
 
     label: str
     score: float
     corners: tuple[float, float, float, float]
+
+    @property
+    def counts(self) -> bool:
+        """Whether its score is high enough to count."""
+        return self.score >= COUNTS
 
     def to_json(self) -> dict[str, Any]:
         return {"label": self.label, "score": self.score, "box": list(self.corners)}

@@ -37,7 +37,7 @@ from headstart.stages.select import select
 from headstart.stages.shift import shift
 from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows
 from headstart.stages.uncertainty import calibrate_uncertainty
-from headstart.thumbnails import thumbnail_of
+from headstart.thumbnails import thumbnails_of
 from headstart.types import Dataset, Reporter
 
 
@@ -147,16 +147,10 @@ def _say_data(context: Context) -> None:
 def _finish(context: Context, result: dict[str, Any]) -> Result:
     """Write the report and, last of all, result.json: a folder without it is not a finished run."""
     run, clock = context.run, context.clock
-    inputs = {e.id: e.input for e in context.dataset.examples}
     overrun = -clock.left()
     if overrun > max(0.1 * clock.budget_seconds, 5):
         result["warnings"].append(f"The budget of {clock.budget_seconds:.0f} s was overrun by {overrun:.0f} s.")
-    boxes = {row["input"]: row["boxes"] for row in result.get("examples") or [] if "boxes" in row}
-    write_report(
-        result,
-        run.path / "report.html",
-        lambda name: thumbnail_of(context.dataset.modality, inputs.get(name), boxes.get(name)),
-    )
+    write_report(result, run.path / "report.html", thumbnails_of(result, context.dataset))
     run.write_json("result.json", result)
     run.log("finished", total_seconds=result["seconds"])
     return Result(run.path, result)

@@ -4,7 +4,7 @@ from headstart.demo_data import DEMOS
 
 
 def test_every_demo_is_filed_under_its_name():
-    assert list(DEMOS) == ["images", "text", "audio", "speech", "trees"]
+    assert list(DEMOS) == ["images", "text", "audio", "speech", "summaries", "trees"]
     assert all(demo.name == name for name, demo in DEMOS.items())
 
 

@@ -60,6 +60,7 @@ class CausalBackbone:
     batch_budget = 2048
     unit = "text"
     searches = True
+    answers_untouched = True
     reads_targets = True
     base_cut: str | None = None
 

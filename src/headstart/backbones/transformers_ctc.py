@@ -79,6 +79,7 @@ class CtcBackbone:
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
         self.batch_budget = self._waves.batch_budget
         self.num_beams = 1
+        self.answers_untouched = tokenizer is not None
         described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"ctc|{weights_key}|{described}".encode()).hexdigest()
 
@@ -151,7 +152,7 @@ class CtcBackbone:
         if self.tokenizer is not None and _coverage(self.tokenizer, [self.written(t) for t in targets]) >= COVERED:
             return
         letters = sorted({c for text in targets for c in normalise(text) if c != " "})
-        self.tokenizer = make_tokenizer(letters)
+        self.tokenizer, self.answers_untouched = make_tokenizer(letters), False
         config = self.stock.config
         config.vocab_size, config.pad_token_id = len(self.tokenizer), self.tokenizer.pad_token_id
         config.bos_token_id = config.eos_token_id = None

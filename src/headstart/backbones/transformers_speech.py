@@ -81,6 +81,7 @@ class WhisperBackbone:
     batch_budget = 2
     unit = "recording"
     searches = True
+    answers_untouched = True
     reads_targets = False
     base_cut = DECODER
     given_tokens = 1  # the one that says that no timestamps are wanted

@@ -103,6 +103,7 @@ class TextToTextBackbone:
     batch_budget = 4096
     unit = "text"
     searches = True
+    answers_untouched = True
     reads_targets = False
     base_cut = DECODER
     given_tokens = 0

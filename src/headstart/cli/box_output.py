@@ -44,7 +44,7 @@ class BoxFiles:
         if self.folder is not None:
             from headstart.data.box_drawing import draw_named
 
-            shown = [(b.label, b.score, b.corners) for b in prediction.boxes if b.score >= 0.5]
+            shown = [(b.label, b.score, b.corners) for b in prediction.boxes if b.counts]
             draw_named(picture, shown, self.classes).save(self.folder / self._free_name(prediction.id), quality=90)
         number = len(self.images) + 1
         width, height = picture.size

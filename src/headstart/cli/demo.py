@@ -6,14 +6,17 @@ import click
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["images", "text", "audio", "speech", "trees"]), default="images")
+@click.argument(
+    "name", type=click.Choice(["images", "text", "audio", "speech", "summaries", "trees"]), default="images"
+)
 @click.option("--budget", help="Wall-clock limit; each demo has its own default.")
 @click.option("--out", type=click.Path(), help="Run folder.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def command(name: str, budget: str | None, out: str | None, seed: int) -> None:
     """The main job on real data: solar-cell images, package descriptions (text), or telephone prompts (speech).
 
-    audio: which of five languages a telephone prompt is in. trees: crowns in an aerial image, as boxes.
+    audio: which of five languages a telephone prompt is in. summaries: descriptions to one line, by a small language
+    model that writes on. trees: crowns in an aerial image, as boxes.
 
     Data and weights come from package registries and are kept in the cache; fetching them is outside the budget.
     """

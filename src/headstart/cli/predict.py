@@ -12,6 +12,7 @@ import click
 
 from headstart.cli.box_output import BoxFiles
 from headstart.cli.subtitles import Subtitles
+from headstart.types import Found
 
 
 @click.command()
@@ -121,7 +122,7 @@ def _line(row: dict[str, object]) -> str:
 def _boxes(found: object) -> str:
     """How many objects of each class count."""
     assert isinstance(found, list), "a row of boxes"
-    names = Counter(box["label"] for box in found if box["score"] >= 0.5)
+    names = Counter(box.label for box in map(Found.of_json, found) if box.counts)
     return ", ".join(f"{n} {name}" for name, n in names.most_common()) or "nothing"
 
 

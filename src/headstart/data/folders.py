@@ -1,4 +1,6 @@
-"""Find rows in a folder: one sub-folder per class, Hugging Face metadata files, or tables beside the files."""
+"""Find rows in a folder: one sub-folder per class, Hugging Face metadata files, tables beside the files, or one of the
+layouts of boxes and of speech corpora.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from headstart.data import box_files
+from headstart.data import box_files, transcript_files
 from headstart.data.aligned import aligned_tables
 from headstart.data.columns import modality_of
 from headstart.data.modality import MODALITIES
@@ -29,6 +31,8 @@ def read(path: Path) -> RawTable:
             raise DataError(f"{path} does not exist.{_nearest(path)} Give a folder or a table file.")
         if (boxes := box_files.find(path)) is not None:
             return boxes
+        if (spoken := transcript_files.find(path, SPLIT_NAMES)) is not None:
+            return spoken
         table = _read_root(path) if path.is_dir() else read_table(path)
         return box_files.from_table(table) or table
     except (OSError, ValueError) as error:  # no permission, a name too long, a null byte

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.demo_data import debian, elpv, languages, prompts, trees
+from headstart.demo_data import debian, elpv, languages, prompts, synopses, trees
 from headstart.types import Reporter
 
 
@@ -65,6 +65,13 @@ DEMOS: dict[str, Demo] = {
         title="What does the telephone system say?",
         prepare=prompts.prepare,
         settings={"budget": "10m"},
+    ),
+    "summaries": Demo(
+        name="summaries",
+        task="summarization",
+        title="How would a maintainer say it in one line?",
+        prepare=synopses.prepare,
+        settings={"budget": "15m", "group_column": "origin"},
     ),
     "trees": Demo(
         name="trees",

@@ -37,10 +37,11 @@ class Generator(Protocol):
     """What a backbone that answers with texts adds to the common contract.
 
     num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy. searches: whether it can
-    follow several.
+    follow several. answers_untouched: whether it can write before any tuning; a new layer cannot.
     """
 
     num_beams: int
+    answers_untouched: bool
     searches: bool
     reads_targets: bool
     base_cut: str | None

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.types import COUNTS
+
 Floats = NDArray[np.float64]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-COUNTS = 0.5  # score from which a box counts
 MOST = 100  # boxes of a picture that average precision looks at, the best ones; see `most_boxes`
 
 

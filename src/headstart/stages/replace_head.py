@@ -31,6 +31,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     begin = time.perf_counter()
     examples = [context.dataset.examples[r] for r in split.dev]
     extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
+    context.run.log("features", extracted=selected.extractor.misses, extraction_seconds=selected.extractor.seconds)
     if cut_off := problem.backbone.cut_off(examples):
         context.warnings.append(f"{cut_off}; of each only the beginning counts.")
     # cross-validation scores the choice of head too, so that there each fold chooses anew

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from headstart.data.boxes import Box, boxes_of
 from headstart.heads.detection import truth_of
 from headstart.metrics.detection import (
-    COUNTS,
     Matched,
     PrecisionTable,
     hits,
@@ -26,7 +25,7 @@ from headstart.metrics.detection import (
 )
 from headstart.metrics.intervals import drawn_interval, interval
 from headstart.tasks.task import Scores
-from headstart.types import Prediction
+from headstart.types import COUNTS, Prediction
 
 Floats = NDArray[np.float64]
 SHOWN = 12  # pictures of the gallery
@@ -82,7 +81,7 @@ def _matched(found: Sequence[Box], prediction: Prediction, classes: list[str]) -
 
 
 def _counted(prediction: Prediction) -> int:
-    return sum(box.score >= COUNTS for box in prediction.boxes or ())
+    return sum(box.counts for box in prediction.boxes or ())
 
 
 def _coco(

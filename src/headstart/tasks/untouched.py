@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from headstart.features import extract, features_of
-from headstart.heads.seq2seq import Seq2SeqHead
+from headstart.heads.seq2seq import Generator, Seq2SeqHead
 from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Control, ControlSetup
 
@@ -26,4 +27,6 @@ class UntouchedControl:
         features = features_of(setup.extractor, problem.dataset.examples, views)
         part = replace(problem, features=features, memo={})
         outputs = self.head.base_outputs(part, None, test, setup.reporter)
-        return Control("untouched model", self.head.predictions(part, outputs, test), None, 0, test)
+        able = cast(Generator, problem.backbone).answers_untouched
+        name = "untouched model" if able else "untouched model (its new layer writes nothing yet)"
+        return Control(name, self.head.predictions(part, outputs, test), None, 0, test)
