@@ -99,15 +99,17 @@ def convert_gguf(file: Path, out: Path) -> None:
     Weights that were quantised stay as coarse as they were. Raises ModelError if transformers cannot read the file.
     """
     import torch
+    import transformers
 
     from headstart.stock import torchvision_ops
 
     torchvision_ops.ensure()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    transformers.logging.disable_progress_bar()
     given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
+        with contextlib.redirect_stderr(io.StringIO()):  # transformers leaves this progress bar on
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
             read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
