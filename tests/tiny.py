@@ -335,6 +335,30 @@ def pair_model(folder: Path, family: str = "t5") -> Path:
     return folder
 
 
+def many_languages_model(folder: Path, family: str = "nllb") -> Path:
+    """A transformers folder: an encoder-decoder whose tokenizer marks texts with their language."""
+    torchvision_ops.ensure()
+    import transformers
+
+    words = ["<s>", "<pad>", "</s>", "<unk>", *(f"\u2581{w}" for w in (*WORDS, *TRANSLATED.values()))]
+    codes = ["eng_Latn", "deu_Latn", "zho_Hans"]
+    if family == "nllb":
+        vocabulary: Any = {w: i for i, w in enumerate(words)}
+        tokenizer = transformers.NllbTokenizer(vocab=vocabulary, merges=[], extra_special_tokens=codes)
+    else:
+        scored = [(w, -float(i)) for i, w in enumerate(words)]
+        kind_of = {"mbart": transformers.MBartTokenizer, "mbart50": transformers.MBart50Tokenizer}[family]
+        tokenizer = kind_of(vocab=scored)
+    torch.manual_seed(0)
+    name = "M2M100ForConditionalGeneration" if family == "nllb" else "MBartForConditionalGeneration"
+    kind: Any = getattr(transformers, name)
+    config = kind.config_class(vocab_size=len(tokenizer), **PAIR_FAMILIES["bart"][1], decoder_start_token_id=2,
+                               pad_token_id=1, bos_token_id=0, eos_token_id=2)  # fmt: skip
+    kind(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def writer_model(folder: Path, family: str = "llama", chat: bool = False, layers: int = 3) -> Path:
     """A transformers folder: a decoder over words that writes on, with a chat template where that is wanted."""
     torchvision_ops.ensure()

@@ -120,3 +120,35 @@ def test_the_prompt_stands_before_each_text_and_in_what_is_saved(tmp_path: Path)
 def test_models_that_do_not_turn_texts_into_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"encoder-decoders \(T5, BART"):
         load(describe(tiny.text_model(tmp_path / "bert")))
+
+
+@pytest.mark.parametrize("family", ["nllb", "mbart", "mbart50"])
+def test_languages_follow_from_the_columns_and_are_saved(family: str, tmp_path: Path) -> None:
+    from headstart.stock import text_to_text
+
+    source = describe(tiny.many_languages_model(tmp_path / "model", family))
+    made = load(source, "translation", {"input": "en", "target": "translation.de"})
+    assert isinstance(made, TextToTextBackbone)
+    english, german = ("eng_Latn", "deu_Latn") if family == "nllb" else ("en_XX", "de_DE")
+    assert (made.tokenizer.src_lang, made.tokenizer.tgt_lang) == (english, german)
+    tokens = made.tokenizer.convert_ids_to_tokens(made.token_ids("das rot"))
+    start = [german] if family == "mbart" else ["</s>", german]
+    assert tokens[: len(start)] == start and "</s>" in tokens[2:]
+    batch = items(made)
+    assert english in made.tokenizer.convert_ids_to_tokens(batch[0]["input_ids"].tolist())
+    made.limit_answers(8)
+    ours = made.generate(made.batch_state(DECODER, states(made)))
+    made.save(tmp_path / "saved", {}, None, ())
+    loaded = text_to_text.load(str(tmp_path / "saved"))
+    assert [row["text"] for row in text_to_text.predict(loaded, TEXTS)] == ours
+    with torch.inference_mode():
+        answer = made.model.generate(**{k: torch.from_numpy(v) for k, v in made.collate(batch).items()})
+    german_id = made.tokenizer.convert_tokens_to_ids(german)
+    assert (answer[:, : len(start)] == german_id).any(1).all()
+
+
+def test_columns_that_name_no_language_are_told(tmp_path: Path) -> None:
+    source = describe(tiny.many_languages_model(tmp_path / "model"))
+    with pytest.raises(ModelError, match=r"column 'source' does not name one.*such as en and de"):
+        load(source, "translation", {"input": "source", "target": "target"})
+    assert load(source, "translation", {"input": "zh", "target": "deu-Latn"}).tokenizer.src_lang == "zho_Hans"

@@ -45,6 +45,8 @@ def test_inference_by_names_and_endings(columns, expected):
         (("article", "highlights"), True),
         (("translation.en", "translation.de"), False),
         (("en", "translation"), False),
+        (("en", "de"), False),
+        (("fra_Latn", "pt-BR"), False),
         (("text", "summary"), True),
     ],
 )

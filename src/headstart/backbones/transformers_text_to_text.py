@@ -22,6 +22,7 @@ from torch import nn
 from headstart.backbones import transformers_causal
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import mask_of
+from headstart.backbones.languages import language_codes, mark_target
 from headstart.backbones.places import padded
 from headstart.backbones.token_batches import longest_of, padded_tokens, shifted, taught_loss, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
@@ -281,6 +282,11 @@ def load(
     tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True)[0]
     if tokenizer.pad_token_id is None or not hasattr(tokenizer, "backend_tokenizer"):
         raise ModelError(f"{source.id} has no fast tokenizer with a padding token. Add its tokenizer.json.")
+    codes: dict[str, Any] = language_codes(tokenizer, columns or {}, source) if task == "translation" else {}
+    if codes:  # given at loading, so that they are saved
+        tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True, **codes)[0]
     model, _ = load_pretrained(AutoModelForSeq2SeqLM, source, "encoder-decoder", weights=True)
+    if codes:
+        mark_target(model, tokenizer)
     prompt = prompt_for(config, task, columns or {}) or str(getattr(config, "prefix", None) or "")
     return TextToTextBackbone(source, model, tokenizer, weights_digest(model.state_dict()), prompt)

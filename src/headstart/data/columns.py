@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from headstart.data import box_files
 from headstart.data.label_sets import holds_lists, separator_of
+from headstart.data.languages import ISO_639_3
 from headstart.data.modality import MODALITIES
 from headstart.data.table import RawTable
 from headstart.errors import DataError
@@ -19,6 +21,7 @@ SOURCE_NAMES = ("source", "src", "document", "article", "dialogue", "long", "inp
 ANSWER_NAMES = ("target", "tgt", "summary", "highlights", "abstract", "short", "translation", "output", "headline")
 SUMMARY_NAMES = frozenset({"summary", "highlights", "abstract", "headline", "short", "synopsis", "title"})
 CLASS_NAMES = ("label", "labels", "class", "category", "target", "section", "intent", "sentiment", "y")
+LANGUAGES = frozenset({*ISO_639_3, *ISO_639_3.values()} - {"id", "no"})  # more often a number than a language
 TRANSCRIPT_NAMES = ("transcription", "transcript", "text", "sentence")
 
 
@@ -194,6 +197,9 @@ def _text_pair(columns: Sequence[str]) -> tuple[str, str] | None:
     languages = [c for c in columns if c.lower().startswith("translation.")]
     if len(languages) == 2 and "translation" not in columns:
         return languages[0], languages[1]
+    codes = [c for c in columns if re.split(r"[-_]", c.lower())[0] in LANGUAGES]
+    if len(codes) == 2:
+        return codes[0], codes[1]
     sources, answers = _by_preference(columns, SOURCE_NAMES), _by_preference(columns, ANSWER_NAMES)
     found = [(s, a) for a in answers for s in sources if s != a]
     return found[0] if found else None
