@@ -48,7 +48,9 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
 def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5")) -> Any:
     recipe = SimpleNamespace(batch_size=32, min_epochs=1)
     source = SimpleNamespace(id="model")
-    backbone = SimpleNamespace(depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipe, source=source)
+    backbone = SimpleNamespace(
+        features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipe, source=source
+    )
     return SimpleNamespace(problem=SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts)))
 
 

@@ -134,6 +134,8 @@ def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:
     Raises SettingError where the network does not have the depth that was asked for.
     """
     wanted, plan = context.settings.depth, context.plan.rungs
+    if wanted == "head" and backbone.features:
+        return []  # fitted in closed form; to know the depths, the network would be exported
     depths = {d.name: d for d in backbone.depths}
     if wanted == "head" and "head" not in depths:
         return []

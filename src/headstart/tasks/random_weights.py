@@ -34,7 +34,7 @@ def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: Contr
     random = problem.backbone.randomised(problem.seed, sample)
     pretrained = setup.extractor
     # without pooled features the head reads the state of the shallowest cut
-    cuts = () if random.features else tuple(d.cut for d in random.depths if d.cut is not None)[:1]
+    cuts = () if random.base_cut is None else (random.base_cut,)
     other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine, cuts)
     before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
