@@ -158,3 +158,41 @@ def test_an_adapter_behind_the_encoder_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "add_adapter": True}))
     with pytest.raises(ModelError, match="adapter"):
         load(describe(folder))
+
+
+def test_two_words_are_learnt_on_cached_frames_and_a_deeper_rung_goes_on_from_there(tmp_path: Path) -> None:
+    from headstart.backbones.backbone import Recipe
+    from headstart.training.loop import train
+
+    rng, time = np.random.default_rng(0), np.arange(800) / 16_000
+    pitch = dict(zip("lowhig", (300, 700, 1200, 2000, 3000, 4500)))  # each letter sounds like itself
+    tones = []
+    for i in range(16):
+        word = ("low", "high")[i % 2]
+        sound = np.concatenate([0.4 * np.sin(2 * np.pi * pitch[letter] * time) for letter in word])
+        soundfile.write(tmp_path / f"{i}.wav", sound + 0.01 * rng.normal(size=len(sound)), 16_000)
+        tones.append(Example(str(i), str(tmp_path / f"{i}.wav"), word, str(i), str(i)))
+    made = load(describe(tiny.ctc_model(tmp_path / "model")))
+    assert isinstance(made, CtcBackbone)
+    made.expect([e.target or "" for e in tones])
+    depth = made.depths[1]
+    assert depth.cut is not None
+    base, right, curve = None, [], []
+    for cut, epochs, rate in ((FRAMES, 200, 1e-1), (depth.cut, 40, 1e-2)):
+        states = cached(made, cut, tones)
+        writer = _Writer(cut, made.suffix(cut))
+        if base is not None:
+            assert writer.head is not None
+            writer.head.load_state_dict(base)
+
+        def loss(module: Any, rows: Any, rng: Any, cut: str = cut, states: Any = states) -> torch.Tensor:
+            return made.loss(module, made.batch_state(cut, [states[r] for r in rows]), [tones[r] for r in rows], 0.0)
+
+        recipe = Recipe(rate, rate, batch_size=8, max_epochs=epochs, averaged_share=0.0)
+        curve.append(train(writer, np.arange(16), loss, recipe, epochs, 0).curve)
+        texts = made.generate(made.batch_state(cut, states), writer.network)
+        right.append(np.mean([t == e.target for t, e in zip(texts, tones)]))
+        assert writer.head is not None
+        base = {name: p.detach().clone() for name, p in writer.head.named_parameters()}
+    assert right[0] > 0.5 and right[1] == 1.0
+    assert curve[1][0]["train_loss"] < 0.1 * curve[0][0]["train_loss"]  # not from the beginning
