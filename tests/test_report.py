@@ -755,3 +755,14 @@ def test_stages_fill_the_budget_in_order() -> None:
     stages = plots.stages({"read": 10.0, "tune": 30.0}, 80.0)
     assert [(s.name, s.start, s.width) for s in stages] == [("read", 0.0, 12.5), ("tune", 12.5, 37.5)]
     assert plots.stages({"read": 10.0}, None)[0].width == 100.0
+
+
+def test_what_prove_found_is_the_verdict_and_the_run_s_own_stands_below(tmp_path: Path) -> None:
+    result = image_result()
+    result["evidence"] |= {"verdict": "no difference", "sentence": "No clear difference: +1.0 points."}
+    gain = {"value": 0.1, "low": 0.05, "high": 0.15, "n": 60}
+    result["proof"] = {"sentence": "Transfer helped: +10.0 points.", "gain": gain, "points": []}
+    html, _ = page(result, tmp_path)
+    top = html[: html.index("<nav")]
+    assert "▲ Helped" in top and "Transfer helped: +10.0 points." in text_of(html)
+    assert "In the run itself:" in top
