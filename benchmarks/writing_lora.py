@@ -52,7 +52,8 @@ def main() -> None:
 
 def _ours(arguments: Any, tables: tuple[Path, Path], place: Path) -> dict[str, Any]:
     plan = place / "plan.json"
-    plan.write_text(json.dumps({"rungs": [{"name": "lora", "folds": 1, "epochs": arguments.epochs}]}))
+    rungs = [{"name": "lora", "folds": 1, "epochs": arguments.epochs}]
+    plan.write_text(json.dumps({"rungs": rungs, "decoding": 1}))  # greedy, as the rivals
     options = [tables[0], "--test", tables[1], "--task", "summarization", "--model", MODEL, "--depth", "lora",
                "--budget", arguments.budget, "--plan", plan, "--group-column", "origin"]  # fmt: skip
     done = fit(options, place / "run", fresh_cache(place / "cache"))
@@ -71,7 +72,7 @@ def _rival(arguments: Any, tables: tuple[Path, Path], place: Path, kind: str) ->
     script = HERE / "rivals" / "peft_lora.py"
     command = [sys.executable, script, cache_dir() / "models" / MODEL.removeprefix("pip:"), *tables, answer, kind,
                arguments.epochs, 0]  # fmt: skip
-    subprocess.run([str(word) for word in command], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([str(word) for word in command], check=True, stderr=sys.stderr)
     found: dict[str, Any] = json.loads(answer.read_text())
     return found
 

@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from rouge_score.rouge_scorer import RougeScorer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from headstart.stock import torchvision_ops
+
+torchvision_ops.ensure()  # transformers imports torchvision
+from peft import LoraConfig, get_peft_model  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 BATCH, RATE, RANK, ALPHA = 8, 5e-4, 16, 32
 LONGEST_PROMPT, LONGEST_ANSWER = 384, 128

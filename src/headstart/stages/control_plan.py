@@ -36,6 +36,8 @@ def control_size(context: Context, selected: Selected, output_s: float, n_test: 
     engine, rate, opening_s = _engine(context, selected, seconds, per_label > 0)
     seconds -= opening_s
     row_s = per_test / rate + output_s
+    if not per_label:  # without it there is nothing to compare with: a little more than its share, if need be
+        seconds = min(context.clock.left() - 10, max(seconds, MIN_ROWS * row_s))
     rows = min(n_test, task.control_test_rows, max(0, int((ROWS_SHARE if per_label else 1.0) * seconds / row_s)))
     labels = 0
     if per_label:

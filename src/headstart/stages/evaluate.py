@@ -101,9 +101,10 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     free = context.task.control_is_untuned and tuned.module is None
     control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
     encoding_s = n_test * context.passes_per_test / selected.extractor.stock_rate
-    spare = context.clock.left() - SAVING_S - encoding_s - (control.seconds if control else 0.0)
+    spare = context.clock.left() - SAVING_S - encoding_s
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
-    limits = DecodingLimits(trial_s, (spare - trial_s) / n_test)
+    answers = n_test + (control.rows if control else 0)  # the untouched model decodes in the same way
+    limits = DecodingLimits(trial_s, (spare - trial_s) / answers)
     planned, rung = context.plan.decoding, tuned.chosen
     decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
     context.plan = context.plan.with_(decoding=decoding.choice)
@@ -270,7 +271,7 @@ def _verdict(context: Context, evidence: dict[str, Any], why: str) -> None:
     verdict = "helped" if low > 0 else "hurt" if high < 0 else "no difference"
     words = {"helped": "Transfer helped", "hurt": "Transfer hurt", "no difference": "No clear difference"}[verdict]
     labels = f" at {compared['labels']} labels" if compared.get("labels") else ""
-    sentence = f"{words}: {value:+.1f} {unit} over the {against}{labels} (95% interval {low:+.1f} to {high:+.1f})."
+    sentence = f"{words}: {value:+.1f} {unit} over the {against.removeprefix('the ')}{labels} (95% interval {low:+.1f} to {high:+.1f})."
     naive = evidence["naive"]
     if naive and naive is not compared and not naive["gain"]["low"] > 0:
         than = "does better" if naive["gain"]["high"] < 0 else "is about as good"
