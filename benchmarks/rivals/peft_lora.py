@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rouge_score.rouge_scorer import RougeScorer
 
+from headstart.metrics.text import row_rouge
 from headstart.stock import torchvision_ops
 
 torchvision_ops.ensure()  # transformers imports torchvision
@@ -48,8 +48,7 @@ def main() -> None:
     test = read(test_file)
     scored = time.perf_counter()
     texts = generate(tuned, tokenizer, [row["document"] for row in test])
-    scorer = RougeScorer(["rougeL"], use_stemmer=True)
-    rouge = [scorer.score(row["summary"], text)["rougeL"].fmeasure for row, text in zip(test, texts)]
+    rouge = [row_rouge(row["summary"], text)["rougeL"] for row, text in zip(test, texts)]
     told = {"rows": len(rows), "steps": steps, "train_s": seconds, "examples_per_s": int(epochs) * len(rows) / seconds,
             "generate_s": time.perf_counter() - scored, "rouge": rouge, "texts": texts}  # fmt: skip
     Path(answer).write_text(json.dumps(told))

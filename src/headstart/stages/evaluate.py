@@ -271,7 +271,8 @@ def _verdict(context: Context, evidence: dict[str, Any], why: str) -> None:
     verdict = "helped" if low > 0 else "hurt" if high < 0 else "no difference"
     words = {"helped": "Transfer helped", "hurt": "Transfer hurt", "no difference": "No clear difference"}[verdict]
     labels = f" at {compared['labels']} labels" if compared.get("labels") else ""
-    sentence = f"{words}: {value:+.1f} {unit} over the {against.removeprefix('the ')}{labels} (95% interval {low:+.1f} to {high:+.1f})."
+    gained = f"{value:+.1f} {unit} over the {against.removeprefix('the ')}{labels}"
+    sentence = f"{words}: {gained} (95% interval {low:+.1f} to {high:+.1f})."
     naive = evidence["naive"]
     if naive and naive is not compared and not naive["gain"]["low"] > 0:
         than = "does better" if naive["gain"]["high"] < 0 else "is about as good"
