@@ -117,6 +117,7 @@ def write_report(result: dict[str, Any], out: Path, thumbnails: Thumbnails | Non
 def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=ChainableUndefined, trim_blocks=True)
+    environment.filters["capitalize"] = lambda text: f"{str(text)[:1].upper()}{str(text)[1:]}"  # "ROUGE-L" stays so
     return environment.get_template("report.html.j2")
 
 
