@@ -109,10 +109,10 @@ def test_the_states_hold_the_target_and_generation_never_sees_it(backbone) -> No
 
 @pytest.mark.parametrize("cached_cut", [True, False])
 def test_tuned_weights_are_in_what_is_saved_and_it_answers_the_same(backbone, cached_cut, tmp_path: Path) -> None:
-    from headstart.heads.seq2seq import _Transcriber
+    from headstart.heads.seq2seq import _Writer
 
     cut = cut_of(backbone) if cached_cut else None
-    module = _Transcriber(cut, backbone.suffix(cut))
+    module = _Writer(cut, backbone.suffix(cut))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in (p for p in module.parameters() if p.requires_grad):
@@ -127,10 +127,11 @@ def test_tuned_weights_are_in_what_is_saved_and_it_answers_the_same(backbone, ca
     assert backbone.generate(backbone.prompts(EXAMPLES)) == untouched  # not changed by saving
 
 
-def test_low_rank_changes_above_the_cut_train_merge_and_are_saved(tmp_path: Path) -> None:
-    from headstart.heads.seq2seq import _Transcriber
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_low_rank_changes_above_the_cut_train_merge_and_are_saved(family: str, tmp_path: Path) -> None:
+    from headstart.heads.seq2seq import _Writer
 
-    folder = tiny.writer_model(tmp_path / "model", "gpt2")
+    folder = tiny.writer_model(tmp_path / "model", family)
     config = describe(folder)
     backbone = load(config, "translation", COLUMNS)
     assert isinstance(backbone, CausalBackbone)
@@ -140,7 +141,7 @@ def test_low_rank_changes_above_the_cut_train_merge_and_are_saved(tmp_path: Path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(low_rank, "SMALLEST", 16)
-        module = _Transcriber(lora.cut, backbone.suffix(lora.cut))
+        module = _Writer(lora.cut, backbone.suffix(lora.cut))
         before = our_loss(backbone, lora.cut, module)
         frozen = add_lora(module, 0)
         optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-2)
