@@ -28,6 +28,7 @@ class _Backbone:
     key = "k"
     source = ModelSource("tiny", Path(), "timm", "tiny", "text", "", "", "local")
     views = ("plain", "negative")
+    reads_targets = False
     batch_budget = 32
     features = ("mean",)
 

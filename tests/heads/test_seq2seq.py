@@ -28,7 +28,7 @@ class _Features:
 class _Backbone:
     """Answers "right" with beams and `greedy` without; inputs are row numbers."""
 
-    reads_targets = False
+    reads_targets, searches, base_cut = False, True, "decoder"
 
     def __init__(self, greedy: str, beamed: str) -> None:
         self.num_beams = 1

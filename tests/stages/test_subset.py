@@ -43,6 +43,7 @@ def selected_at(rate: float, cached: int = 0) -> Any:
     """A network at this rate, with the first rows in the cache."""
     stores = {("plain", "pooled"): SimpleNamespace(verify=lambda digests: [d for d in digests if int(d) >= cached])}
     extractor = SimpleNamespace(rate=rate, stock_rate=min(rate, 10.0), parts=("pooled",), stores=stores)
+    extractor.key_of = lambda example: example.digest
     return SimpleNamespace(extractor=extractor, problem=SimpleNamespace(backbone=SimpleNamespace(views=("plain",))))
 
 

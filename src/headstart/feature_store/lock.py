@@ -30,13 +30,14 @@ def hold(folder: Path) -> int | None:
     for _ in range(_TRIES):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle = _open(folder / LOCK)
-        except FileNotFoundError:  # removed since mkdir
-            continue
         except FileExistsError:
             if folder.exists():
                 raise
             continue  # it was there for mkdir, and is removed by now
+        try:
+            handle = _open(folder / LOCK)
+        except FileNotFoundError:  # removed since mkdir
+            continue
         except PermissionError:
             return None
         except OSError as error:
