@@ -22,6 +22,8 @@ from headstart.cli import cli
 from headstart.errors import DataError, SettingError
 from headstart.stock import torchvision_ops
 
+pytestmark = pytest.mark.slow  # whole fits, one after another
+
 Made = tuple[Path, Path]
 SHORT = replace(timm_detection.RECIPES["head"], max_epochs=4, min_epochs=1)
 
@@ -143,7 +145,6 @@ def test_answers_for_classes_are_refused(run: Made) -> None:
         predictor.threshold(0.1)
 
 
-@pytest.mark.slow
 def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(timm_detection.RECIPES, "head", SHORT)
@@ -176,7 +177,6 @@ def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatc
     assert max(box.corners[2] for box in boxes) > 1000  # beyond the first tile
 
 
-@pytest.mark.slow
 def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
     proof = headstart.prove(run[0], budget=60)
     assert proof["metric"] == "map"
@@ -184,7 +184,6 @@ def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
     assert "multiplier" not in proof
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11_bn", "convnext_atto", "mobilenetv3_small_050"])
 def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
     from headstart.backbones.timm_detection import TimmDetection
@@ -211,7 +210,6 @@ def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
             torch.testing.assert_close(maps[name], values, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_a_detr_checkpoint_is_tuned_and_saved_as_stock_transformers_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

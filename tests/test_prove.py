@@ -15,6 +15,8 @@ from headstart.cli import cli
 from headstart.errors import DataError, RunError
 from headstart.report import write_report
 
+pytestmark = pytest.mark.slow  # whole fits, one after another
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ import headstart
 import tiny
 from headstart.errors import DataError
 
+pytestmark = pytest.mark.slow  # whole fits, one after another
+
 
 def two_sites(file: Path) -> Path:
     """At the coast "cat" and "dog" name the class; inland other words do, so that nothing learnt at one helps there."""

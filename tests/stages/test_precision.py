@@ -18,6 +18,8 @@ from headstart.stages import precision
 from headstart.stages.precision import _Check
 from headstart.types import Interval
 
+pytestmark = pytest.mark.slow  # whole fits, one after another
+
 Change = Callable[[np.ndarray], np.ndarray]
 
 
