@@ -13,8 +13,8 @@ BENCH_STAMP := $(VENV)/.stamp-bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # -rs: whatever is skipped is listed with its reason
 PYTEST := $(BIN)/python -m pytest -rs
-# a process for each core; files stay whole, because tests of one file share what was fitted once
-PARALLEL := -n auto --dist loadfile
+# a process for each core; tests/conftest.py says which tests stay together
+PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-text demo-audio demo-speech demo-summaries demo-trees test test-slow check docs bench clean
