@@ -359,6 +359,67 @@ def many_languages_model(folder: Path, family: str = "nllb") -> Path:
     return folder
 
 
+def sentencepiece_file(file: Path) -> list[str]:
+    """A SentencePiece model of the words of PAIRS, as older checkpoints carry; returns its pieces."""
+    import sentencepiece
+
+    words = [*WORDS, *TRANSLATED, *TRANSLATED.values()]
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.choice(words, size=6)) for _ in range(400)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(file.with_suffix("")), vocab_size=90, hard_vocab_limit=False,
+        bos_id=-1, pad_id=0, eos_id=1, unk_id=2, minloglevel=2,
+    )  # fmt: skip
+    file.with_suffix(".model").replace(file)
+    file.with_suffix(".vocab").unlink()
+    read = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    return [read.id_to_piece(i) for i in range(read.get_piece_size())]
+
+
+def sentencepiece_model(folder: Path, family: str, tags: tuple[str, ...] = ()) -> Path:
+    """An encoder-decoder as the hub has it: marian with two SentencePiece models, m2m100 and t5 with one, and no
+    tokenizer.json. tags: target languages of a marian model.
+    """
+    torchvision_ops.ensure()
+    import transformers
+
+    torch.manual_seed(0)
+    names = {"marian": "source.spm", "m2m100": "sentencepiece.bpe.model", "t5": "spiece.model"}
+    pieces = sentencepiece_file(folder / names[family])
+    kept = [p for p in pieces if p not in ("<pad>", "</s>", "<unk>")]
+    settings, size = PAIR_FAMILIES["bart" if family == "m2m100" else family], len(pieces)
+    told: dict[str, object] = {"tokenizer_class": "T5Tokenizer", "model_max_length": 48, "extra_ids": 0}
+    if family == "marian":
+        (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
+        words = ["</s>", "<unk>", *kept, *(f">>{tag}<<" for tag in tags), "<pad>"]
+        (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+        told = {"tokenizer_class": "MarianTokenizer", "source_lang": "eng", "target_lang": "deu"}
+        size = len(words)
+        own = {
+            "pad_token_id": size - 1,
+            "eos_token_id": 0,
+            "decoder_start_token_id": size - 1,
+            "forced_eos_token_id": 0,
+        }
+    elif family == "m2m100":
+        words = ["<s>", "<pad>", "</s>", "<unk>", *kept]
+        (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+        from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
+
+        codes = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+        told = {"tokenizer_class": "M2M100Tokenizer", "additional_special_tokens": codes}
+        size = len(words) + 108  # languages and what fills up
+        own = {"pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    else:
+        own = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
+    name = {"m2m100": "M2M100ForConditionalGeneration"}.get(family, settings[0])
+    kind: Any = getattr(transformers, name)
+    kind(kind.config_class(vocab_size=size, **settings[1], **own)).save_pretrained(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    return folder
+
+
 def writer_model(folder: Path, family: str = "llama", chat: bool = False, layers: int = 3) -> Path:
     """A transformers folder: a decoder over words that writes on, with a chat template where that is wanted."""
     torchvision_ops.ensure()

@@ -26,7 +26,8 @@ class Plan:
     precision: that the frozen part runs in, "f32" or "16-bit". select_rows: rows that score each candidate. dev_rows:
     development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
-    control_engine: that the control's network runs in. test_rows: that are scored.
+    control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
+    decide on depth where answers are costly.
     decoding: how answers are decoded (beams), 0 where there is nothing to choose.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     control_rows: int | None = None
     control_engine: str | None = None
     test_rows: int | None = None
+    decision_rows: int | None = None
     decoding: int | None = None
     seed: int = 0
 

@@ -35,7 +35,7 @@ from headstart.stages.replace_head import replace_head
 from headstart.stages.scratch import scratch_beside
 from headstart.stages.select import select
 from headstart.stages.shift import shift
-from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows
+from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
 from headstart.stages.uncertainty import calibrate_uncertainty
 from headstart.thumbnails import thumbnails_of
 from headstart.types import Dataset, Reporter
@@ -82,6 +82,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
+    time_answers(context, selected)
     score_fewer_rows(context, selected)
     fit_rows_to_budget(context, selected)
     with clock.stage("replace the head"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,19 @@ def test_positions_limit_the_length(tmp_path: Path) -> None:
     assert loaded(tiny.text_model(tmp_path / "gpt2", "gpt2")).max_tokens == 64
     # RoBERTa counts positions from behind the padding token's
     assert loaded(tiny.text_model(tmp_path / "roberta", "roberta")).max_tokens == 64
+
+
+@pytest.mark.parametrize(("family", "name", "tokenizer"), [("deberta", "spm.model", "DebertaV2Tokenizer"),
+                                                           ("t5", "spiece.model", "T5Tokenizer")])  # fmt: skip
+def test_a_sentencepiece_file_stands_for_the_tokenizer(family: str, name: str, tokenizer: str, tmp_path: Path) -> None:
+    """As in DeBERTa-v3's and mT5's folders, which hold no tokenizer.json."""
+    folder = tiny.text_model(tmp_path / "model", family)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / file).unlink()
+    tiny.sentencepiece_file(folder / name)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer}))
+    backbone = loaded(folder)
+    pieces = backbone.tokenizer.convert_ids_to_tokens(
+        backbone.encode(Example("", "red cat", None, "", ""), "plain")["input_ids"].tolist()
+    )
+    assert "\u2581red" in pieces and "\u2581cat" in pieces

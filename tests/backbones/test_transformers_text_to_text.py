@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -152,3 +153,38 @@ def test_columns_that_name_no_language_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"column 'source' does not name one.*such as en and de"):
         load(source, "translation", {"input": "source", "target": "target"})
     assert load(source, "translation", {"input": "zh", "target": "deu-Latn"}).tokenizer.src_lang == "zho_Hans"
+
+
+@pytest.mark.parametrize("family", ["marian", "m2m100", "t5"])
+def test_folders_with_sentencepiece_files_alone_are_read_and_saved(family: str, tmp_path: Path) -> None:
+    from headstart.stock import text_to_text
+
+    source = describe(tiny.sentencepiece_model(tmp_path / "model", family))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        made = load(source, "translation", {"input": "en", "target": "de"})
+    assert isinstance(made, TextToTextBackbone)
+    again = load(source, "translation", {"input": "en", "target": "de"})
+    assert made.key == again.key
+    assert made.tokenizer.decode(made.token_ids("das rot"), skip_special_tokens=True) == "das rot"
+    made.limit_answers(8)
+    ours = made.generate(made.batch_state(DECODER, states(made)))
+    made.save(tmp_path / "saved", {}, None, ())
+    loaded = text_to_text.load(str(tmp_path / "saved"))
+    assert [row["text"] for row in text_to_text.predict(loaded, TEXTS)] == ours
+    if family == "m2m100":
+        german = made.tokenizer.get_lang_id("de")
+        assert made.token_ids("das")[:2] == [2, german] and made.model.generation_config.forced_bos_token_id == german
+
+
+def test_a_model_for_several_languages_is_told_the_target_s_before_each_text(tmp_path: Path) -> None:
+    source = describe(tiny.sentencepiece_model(tmp_path / "model", "marian", ("deu", "fra", "pt_BR")))
+    made = load(source, "translation", {"input": "en", "target": "translation.de"})
+    assert isinstance(made, TextToTextBackbone)
+    first = made.encode(Example("", "the cat", None, "", ""), "plain")["input_ids"][0]
+    assert made.tokenizer.convert_ids_to_tokens(int(first)) == ">>deu<<" and made.prompt == ">>deu<< "
+    assert load(source, "translation", {"input": "en", "target": "pt-br"}).prompt == ">>pt_BR<< "
+    made.save(tmp_path / "saved", {}, None, ())
+    assert load(describe(tmp_path / "saved"), "translation", {"input": "a", "target": "b"}).prompt == ">>deu<< "
+    with pytest.raises(ModelError, match=r"column 'target' does not name one of them.*deu, fra, pt_BR"):
+        load(source, "translation", {"input": "source", "target": "target"})

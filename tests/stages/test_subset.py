@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ from headstart.budget import Clock
 from headstart.data.split import Split
 from headstart.plan import Plan
 from headstart.settings import Settings
-from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows
+from headstart.stages.context import Context
+from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
 from headstart.types import Dataset, Example
 
 N = 2000
@@ -28,6 +30,7 @@ def context_of(seconds: float, plan: Plan | None = None) -> Any:
     said: list[str] = []
     return SimpleNamespace(
         passes_per_test=1.0,
+        answer_s=0.0,
         settings=Settings("data"),
         plan=plan or Plan(),
         dataset=dataset,
@@ -110,6 +113,55 @@ def test_test_rows_are_thinned_out_where_scoring_all_would_take_too_long() -> No
     again = context_of(seconds=600, plan=context.plan)
     score_fewer_rows(again, selected_at(20))
     assert (again.split.test == kept).all()  # as planned
+
+
+class Slow:
+    """Answers take 20 ms each."""
+
+    def base_outputs(self, problem: Any, base: None, rows: Any, reporter: Any) -> Any:
+        time.sleep(0.02 * len(rows))
+        problem.memo.setdefault("untouched", {}).update({int(r): "text" for r in rows})
+        return np.array(["text"] * len(rows), dtype=object)
+
+
+def answering(seconds: float, tmp_path: Path, plan: Plan | None = None) -> tuple[Context, Any]:
+    made = context_of(seconds)
+    task: Any = SimpleNamespace(decision_rows=200, head=Slow())
+    context = Context(made.settings, task, made.dataset, made.split, plan or Plan(), made.clock, made.run, made.reporter,
+                      tmp_path)  # fmt: skip
+    selected = selected_at(1000.0)
+    selected.extractor.stock_rate = 1000.0
+    selected.problem = ProblemStub(SimpleNamespace(views=("plain",), reads_targets=True), {})
+    return context, selected
+
+
+@dataclass
+class ProblemStub:
+    backbone: Any
+    memo: dict[str, dict[int, str]]
+
+
+def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path) -> None:
+    context, selected = answering(10.0, tmp_path)
+    before = context.held_rows(0)
+    assert len(before) == 200
+    time_answers(context, selected)
+    assert 0.02 <= context.answer_s < 0.03
+    deciding = context.held_rows(0)
+    assert len(deciding) == context.plan.decision_rows and 33 <= len(deciding) <= 50  # a tenth of 10 s
+    answered = set(selected.problem.memo["untouched"])
+    assert answered <= set(deciding.tolist()) <= set(before.tolist())  # nothing is answered in vain
+    score_fewer_rows(context, selected)
+    assert 90 <= len(context.split.test) <= 175  # 3.5 s at 21 to 31 ms each
+    again, same = answering(3600.0, tmp_path, context.plan)
+    time_answers(again, same)
+    assert (again.held_rows(0) == deciding).all()  # as planned
+
+
+def test_fast_answers_are_given_to_all_that_decide(tmp_path: Path) -> None:
+    context, selected = answering(3600.0, tmp_path)
+    time_answers(context, selected)
+    assert len(context.held_rows(0)) == 200 and context.plan.decision_rows == 200
 
 
 def test_all_test_rows_are_scored_where_they_fit() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import tempfile
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,7 +40,9 @@ def load_pretrained(
     if weights:
         settings |= {"dtype": torch.float32, "output_loading_info": True}
     try:
-        loaded = kind.from_pretrained(source.folder, local_files_only=True, **settings)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")  # the stock loader has none either
+            loaded = kind.from_pretrained(source.folder, local_files_only=True, **settings)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(
             f"{source.folder} cannot be loaded as a {what}: {str(error)[:300]}. "
@@ -53,6 +59,16 @@ def load_pretrained(
             "Get the folder again, or name another model."
         )
     return model, missing
+
+
+def tokenizer_key(tokenizer: Any) -> str:
+    """A digest of the files that a tokenizer is saved as."""
+    found = hashlib.sha256()
+    with tempfile.TemporaryDirectory(prefix="headstart-tokenizer-") as folder:
+        tokenizer.save_pretrained(folder)
+        for file in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+            found.update(f"{file.name}|{file.stat().st_size}|".encode() + file.read_bytes())
+    return found.hexdigest()
 
 
 def labelled(config: Any, classes: Sequence[str]) -> Any:

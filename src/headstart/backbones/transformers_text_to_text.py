@@ -22,10 +22,10 @@ from torch import nn
 from headstart.backbones import transformers_causal
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import mask_of
-from headstart.backbones.languages import language_codes, mark_target
+from headstart.backbones.languages import language_codes, mark_target, target_tag
 from headstart.backbones.places import padded
 from headstart.backbones.token_batches import longest_of, padded_tokens, shifted, taught_loss, told_cut_off
-from headstart.backbones.transformers_load import load_pretrained
+from headstart.backbones.transformers_load import load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -118,7 +118,7 @@ class TextToTextBackbone:
         self.pad_id = int(tokenizer.pad_token_id)
         self.model.config.prefix = prompt or None
         self._settle_generation()
-        described = f"{weights_key}|{tokenizer.backend_tokenizer.to_str()}|{self.max_tokens}|{prompt}"
+        described = f"{weights_key}|{tokenizer_key(tokenizer)}|{self.max_tokens}|{prompt}"
         self.key = hashlib.sha256(described.encode()).hexdigest()
 
     def _settle_generation(self) -> None:
@@ -279,14 +279,16 @@ def load(
     config = load_pretrained(AutoConfig, source, "text model")[0]
     if not getattr(config, "is_encoder_decoder", False):
         return transformers_causal.load(source, task, columns or {})
-    tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True)[0]
-    if tokenizer.pad_token_id is None or not hasattr(tokenizer, "backend_tokenizer"):
-        raise ModelError(f"{source.id} has no fast tokenizer with a padding token. Add its tokenizer.json.")
+    tokenizer = load_pretrained(AutoTokenizer, source, "text model")[0]
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"{source.id} has no tokenizer with a padding token. Add its tokenizer's files.")
     codes: dict[str, Any] = language_codes(tokenizer, columns or {}, source) if task == "translation" else {}
     if codes:  # given at loading, so that they are saved
-        tokenizer = load_pretrained(AutoTokenizer, source, "text model", use_fast=True, **codes)[0]
+        tokenizer = load_pretrained(AutoTokenizer, source, "text model", **codes)[0]
     model, _ = load_pretrained(AutoModelForSeq2SeqLM, source, "encoder-decoder", weights=True)
     if codes:
         mark_target(model, tokenizer)
     prompt = prompt_for(config, task, columns or {}) or str(getattr(config, "prefix", None) or "")
+    if task == "translation":  # where the target's language is a word before the source
+        prompt = target_tag(tokenizer, columns or {}, source, prompt) + prompt
     return TextToTextBackbone(source, model, tokenizer, weights_digest(model.state_dict()), prompt)

@@ -32,8 +32,8 @@ CONTROL_LABELS = 1000  # at most: enough to see whether pretraining matters
 @dataclass
 class Context:
     """plan is replaced as decisions are made; warnings end up in the report;
-    reserve_seconds is what the stages after tuning need; stock is the process that will run the saved model, once it
-    has been started.
+    reserve_seconds is what the stages after tuning need; answer_s is what an answer takes from a row's state, where
+    that is costly; stock is the process that will run the saved model, once it has been started.
     """
 
     settings: Settings
@@ -47,6 +47,7 @@ class Context:
     cache_dir: Path
     warnings: list[str] = field(default_factory=list)
     reserve_seconds: float = 0.0
+    answer_s: float = 0.0
     stock: StockProcess | None = None
 
     def close(self) -> None:
@@ -68,11 +69,17 @@ class Context:
         sizes = [size_of(self.dataset.examples[row].input) for row in test]
         return float(np.mean([len(squares(size, framing.to_json())) for size in sizes]))
 
-    def held_rows(self, fold: int) -> NDArray[np.int64]:
-        """The fold's development rows that decisions are made on: all, or an even part where answers are costly."""
-        rows = self.split.dev[self.split.folds == fold]
-        limit = self.task.decision_rows
-        return rows if limit is None or self.split.method == "cross-validation" else spread_evenly(rows, limit)
+    def held_rows(self, fold: int, most: int | None = None) -> NDArray[np.int64]:
+        """The fold's development rows that decisions are made on: all, or a part where answers are costly.
+
+        most: so many at most, in place of what the plan says; smaller parts lie in larger ones.
+        """
+        rows, limit = self.split.dev[self.split.folds == fold], self.task.decision_rows
+        if limit is None or self.split.method == "cross-validation":
+            return rows
+        rows = spread_evenly(rows, limit)
+        wanted = most or self.plan.decision_rows or limit
+        return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:wanted])]
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""

@@ -1,7 +1,8 @@
-"""Take fewer rows where one pass of the network over all development rows would not fit the budget."""
+"""Take fewer rows where one pass of the network over all of them, or their answers, would not fit the budget."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
 from headstart.data.split import Split, group_indices, label_indices
-from headstart.features import missing_from_cache
+from headstart.features import extract, missing_from_cache
 from headstart.problem import Rows
 from headstart.stages.context import Context
 from headstart.stages.select import Selected
@@ -21,7 +22,33 @@ SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test
 PARTS = 50  # rows are left out by fiftieths
 MIN_ROWS = 100
 MIN_SCORED = 30
+ANSWERED = 24  # held-out rows that answering is timed on
+DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
 REPORT_S = 6.0  # of the seconds left, for saving and the report
+
+
+def time_answers(context: Context, selected: Selected) -> None:
+    """Where an answer is costly: time the untuned model's to a few held-out rows, and settle how many rows decide."""
+    limit = context.task.decision_rows
+    if limit is None:
+        return
+    problem = selected.problem
+    sample = context.held_rows(0, ANSWERED)
+    if not problem.backbone.reads_targets:
+        examples = [context.dataset.examples[r] for r in sample]
+        extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
+    fresh = replace(problem, memo={})  # selection may have answered some of them
+    begin = time.perf_counter()
+    context.task.head.base_outputs(fresh, None, sample, context.reporter)
+    context.answer_s = (time.perf_counter() - begin) / max(1, len(sample))
+    for name, known in fresh.memo.items():
+        problem.memo.setdefault(name, {}).update(known)
+    wanted = context.plan.decision_rows
+    if wanted is None:
+        affordable = int(DECIDING_SHARE * context.clock.budget_seconds / max(context.answer_s, 1e-6))
+        wanted = min(limit, max(ANSWERED, affordable))
+    context.plan = context.plan.with_(decision_rows=wanted)
+    context.run.log("answers", rows=len(sample), seconds_per_row=context.answer_s, deciding_rows=wanted)
 
 
 def fit_rows_to_budget(context: Context, selected: Selected) -> None:
@@ -43,14 +70,14 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
 
 
 def score_fewer_rows(context: Context, selected: Selected) -> None:
-    """Replace the context's test rows by a stratified part of them (whole groups) where the stock loader's pass over
-    all would take more than its share of the budget.
+    """Replace the context's test rows by a stratified part of them (whole groups) where the stock loader's answers to
+    all would take more than their share of the budget.
     """
     split, rows = context.split, len(context.split.test)
     wanted = context.plan.test_rows
     if wanted is None:
         seconds = min(SCORING_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
-        wanted = max(MIN_SCORED, int(seconds * selected.extractor.stock_rate / context.passes_per_test))
+        wanted = max(MIN_SCORED, int(seconds / _scoring_s(context, selected)))
     context.plan = context.plan.with_(test_rows=min(wanted, rows))
     if wanted >= rows:
         return
@@ -74,9 +101,14 @@ def _missing(context: Context, selected: Selected) -> int:
 
 def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass can take in."""
-    scored_s = len(context.split.test) * context.passes_per_test / selected.extractor.stock_rate
+    scored_s = len(context.split.test) * _scoring_s(context, selected)
     left = context.clock.left() - scored_s - SAVING_S
     return max(MIN_ROWS, int(PASS_SHARE * left * selected.extractor.rate))
+
+
+def _scoring_s(context: Context, selected: Selected) -> float:
+    """Seconds that the stock loader takes for a test row."""
+    return context.passes_per_test / selected.extractor.stock_rate + context.answer_s
 
 
 def part_of(dataset: Dataset, split: Split, wanted: int, seed: int) -> Split:

@@ -20,6 +20,7 @@ TASK = Task(
     lower_is_better=True,
     cross_validate_small=False,
     decision_folds=1,
+    decision_rows=400,
     score=score_transcripts,
     naive_name="",
     naive=None,
