@@ -127,8 +127,8 @@ class Slow:
 def answering(seconds: float, tmp_path: Path, plan: Plan | None = None) -> tuple[Context, Any]:
     made = context_of(seconds)
     task: Any = SimpleNamespace(decision_rows=200, head=Slow())
-    context = Context(made.settings, task, made.dataset, made.split, plan or Plan(), made.clock, made.run, made.reporter,
-                      tmp_path)  # fmt: skip
+    about = made.dataset, made.split, plan or Plan(), made.clock, made.run, made.reporter
+    context = Context(made.settings, task, *about, tmp_path)
     selected = selected_at(1000.0)
     selected.extractor.stock_rate = 1000.0
     selected.problem = ProblemStub(SimpleNamespace(views=("plain",), reads_targets=True), {})

@@ -50,8 +50,8 @@ def target_tag(tokenizer: Any, columns: Mapping[str, str], source: ModelSource, 
     code = _code(name, known)
     if not code:
         raise ModelError(
-            f"{source.id} translates into several languages, and the column {name!r} does not name one of them. Call it "
-            f"by the target's language: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."
+            f"{source.id} translates into several languages, and the column {name!r} does not name one of them. Call "
+            f"it by the target's language: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."
         )
     return f">>{code}<< "
 

@@ -79,7 +79,8 @@ class Context:
             return rows
         rows = spread_evenly(rows, limit)
         wanted = most or self.plan.decision_rows or limit
-        return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:wanted])]
+        drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:wanted])
+        return np.asarray(rows[drawn])
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""
