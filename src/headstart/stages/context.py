@@ -74,13 +74,14 @@ class Context:
 
         most: so many at most, in place of what the plan says; smaller parts lie in larger ones.
         """
-        rows, limit = self.split.dev[self.split.folds == fold], self.task.decision_rows
+        limit = self.task.decision_rows
+        rows: NDArray[np.int64] = self.split.dev[self.split.folds == fold]
         if limit is None or self.split.method == "cross-validation":
             return rows
         rows = spread_evenly(rows, limit)
         wanted = most or self.plan.decision_rows or limit
-        drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:wanted])
-        return np.asarray(rows[drawn])
+        drawn = np.random.default_rng(0).permutation(len(rows))[:wanted]
+        return np.sort(rows[drawn])
 
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""
