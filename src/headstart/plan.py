@@ -28,7 +28,7 @@ class Plan:
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
     decide on depth where answers are costly.
-    decoding: how answers are decoded (beams), 0 where there is nothing to choose.
+    decoding: how answers are decoded (beams), 0 where there is nothing to choose. length_penalty: of these beams.
     """
 
     model: str | None = None
@@ -44,6 +44,7 @@ class Plan:
     test_rows: int | None = None
     decision_rows: int | None = None
     decoding: int | None = None
+    length_penalty: float = 1.0
     seed: int = 0
 
     def with_(self, **changes: object) -> Plan:
@@ -93,6 +94,8 @@ def _check_field(file: Path, name: str, value: object) -> None:
         wanted = 'a list of {"name": a depth, "folds": a number from 1, "epochs": a number from 1}'
     elif name == "views":
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
+    elif name == "length_penalty":
+        fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
     elif name in ("model", "engine", "precision", "control_engine"):
         fits, wanted = isinstance(value, str), "a name"
     else:

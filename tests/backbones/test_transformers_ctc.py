@@ -196,3 +196,26 @@ def test_two_words_are_learnt_on_cached_frames_and_a_deeper_rung_goes_on_from_th
         base = {name: p.detach().clone() for name, p in writer.head.named_parameters()}
     assert right[0] > 0.5 and right[1] == 1.0
     assert curve[1][0]["train_loss"] < 0.1 * curve[0][0]["train_loss"]  # not from the beginning
+
+
+def test_waves_are_partly_hidden_only_while_a_network_that_reads_them_is_trained(backbone, clips, monkeypatch) -> None:
+    from headstart.backbones import transformers_ctc
+
+    seen = []
+
+    def noted(waves: torch.Tensor, lengths: torch.Tensor, rate: int) -> torch.Tensor:
+        seen.append(lengths.tolist())
+        return waves
+
+    monkeypatch.setattr(transformers_ctc, "hide_waves", noted)
+    clip = clips[:1]
+    whole = backbone.batch_state(None, [dict(backbone.encode(clip[0], "plain"))])
+    network = backbone.suffix(None)
+    backbone.loss(network.eval(), whole, clip, 0.0)
+    assert not seen
+    backbone.loss(network.train(), whole, clip, 0.0)
+    assert seen == [[4000]]
+    cut = cuts(backbone)[-1]
+    behind = backbone.batch_state(cut, cached(backbone, cut, clip))
+    backbone.loss(backbone.suffix(cut).train(), behind, clip, 0.0)
+    assert len(seen) == 1

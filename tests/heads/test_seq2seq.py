@@ -26,18 +26,18 @@ class _Features:
 
 
 class _Backbone:
-    """Answers "right" with beams and `greedy` without; inputs are row numbers."""
+    """Answers `greedy`, `beamed` with beams, and `longer` where length counts more; inputs are row numbers."""
 
     reads_targets, searches, base_cut = False, True, "decoder"
 
-    def __init__(self, greedy: str, beamed: str) -> None:
-        self.num_beams = 1
-        self.answers = {1: greedy, BEAMS: beamed}
-        self.asked: list[int] = []
+    def __init__(self, greedy: str, beamed: str, longer: str = "wrong") -> None:
+        self.search = (1, 1.0)
+        self.answers = {(1, 1.0): greedy, (BEAMS, 1.0): beamed, (BEAMS, 2.0): longer}
+        self.asked: list[tuple[int, float]] = []
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
-        self.asked += [self.num_beams] * len(inputs[0])
-        return [self.answers[self.num_beams]] * len(inputs[0])
+        self.asked += [self.search] * len(inputs[0])
+        return [self.answers[self.search]] * len(inputs[0])
 
 
 def _problem(backbone: _Backbone) -> Problem:
@@ -52,18 +52,30 @@ def _problem(backbone: _Backbone) -> Problem:
     return _Rows(dataset, cast(Any, backbone), cast(Any, _Features()), zeros, ROWS, 0)
 
 
-def _choose(greedy: str, beamed: str, limits: DecodingLimits, planned: int | None = None) -> tuple[int, _Backbone]:
+def _choose(
+    greedy: str, beamed: str, limits: DecodingLimits, planned: tuple[int, float] | None = None
+) -> tuple[int, _Backbone]:
     backbone = _Backbone(greedy, beamed)
     outputs = np.array([greedy] * len(ROWS), dtype=object)
-    choice = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, limits, planned, Silent()).choice
-    assert backbone.num_beams == choice
-    return choice, backbone
+    chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, limits, planned, Silent())
+    assert backbone.search == (chosen.beams, chosen.length_penalty)
+    return chosen.beams, backbone
 
 
 def test_beams_that_make_fewer_errors_are_taken() -> None:
     choice, backbone = _choose("wrong", "right", AMPLE)
     assert choice == BEAMS
-    assert backbone.asked == [BEAMS] * min(len(ROWS), BEAM_ROWS)
+    assert backbone.asked == [(BEAMS, 1.0)] * min(len(ROWS), BEAM_ROWS)
+
+
+@pytest.mark.parametrize(("longer", "penalty"), [("right", 2.0), ("rather wrong", 1.0)])
+def test_the_length_s_weight_that_makes_the_fewest_errors_is_taken(longer: str, penalty: float) -> None:
+    backbone = _Backbone("quite very wrong", "wrong", longer)
+    outputs = np.array(["quite very wrong"] * len(ROWS), dtype=object)
+    head = Seq2SeqHead(penalties=(2.0,))
+    chosen = head.choose_decoding(_problem(backbone), None, outputs, ROWS, AMPLE, None, Silent())
+    assert (chosen.beams, chosen.length_penalty) == (BEAMS, penalty) == backbone.search
+    assert set(chosen.facts["errors_beams"]) == {"1", "2"}
 
 
 @pytest.mark.parametrize("beamed", ["wrong", "quite wrong"])
@@ -82,7 +94,7 @@ def test_without_time_for_a_trial_nothing_is_decoded() -> None:
 
 
 def test_a_plan_is_followed_without_a_trial() -> None:
-    choice, backbone = _choose("wrong", "right", AMPLE, planned=BEAMS)
+    choice, backbone = _choose("wrong", "right", AMPLE, planned=(BEAMS, 2.0))
     assert choice == BEAMS
     assert not backbone.asked
 
@@ -91,7 +103,7 @@ def test_the_untouched_answers_are_remembered_for_each_number_of_beams() -> None
     backbone = _Backbone("one", "several")
     problem, head = _problem(backbone), Seq2SeqHead()
     assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"one"}
-    backbone.num_beams = BEAMS
+    backbone.search = (BEAMS, 1.0)
     assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"several"}
     assert set(head.base_outputs(problem, None, ROWS[:3], Silent())) == {"several"}
     assert len(backbone.asked) == 6

@@ -27,6 +27,7 @@ from headstart.backbones.cut_network import CutNetwork, mask_of
 from headstart.backbones.token_batches import IGNORED_LABEL, longest_of, padded_tokens, taught_loss, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.weights import weights_digest, with_tuned
+from headstart.backbones.writing import Searching
 from headstart.errors import ModelError
 from headstart.stock.prompts import left_padded, prompts
 from headstart.types import Example, ModelSource
@@ -47,7 +48,7 @@ _SUMMARY = "Summarize the following text in one short sentence:\n\n"
 _PLAIN_SUMMARY = "\n\nTL;DR:"  # as GPT-2's authors asked for summaries
 
 
-class CausalBackbone:
+class CausalBackbone(Searching):
     """A decoder with its output projection, and its tokenizer, from a local transformers folder.
 
     The prompt's words are `prefix` and `suffix` of the configuration, and are saved in it.
@@ -59,7 +60,6 @@ class CausalBackbone:
     views = ("plain",)
     batch_budget = 2048
     unit = "text"
-    searches = True
     answers_untouched = True
     reads_targets = True
     base_cut: str | None = None
@@ -91,15 +91,6 @@ class CausalBackbone:
             do_sample=False,
             max_new_tokens=self.longest_answer,
         )
-
-    @property
-    def num_beams(self) -> int:
-        """How many continuations are followed in decoding, here and in the saved model."""
-        return int(self.model.generation_config.num_beams)
-
-    @num_beams.setter
-    def num_beams(self, count: int) -> None:
-        self.model.generation_config.num_beams = count
 
     def expect(self, targets: Sequence[str]) -> None:
         """Of the longest answer, here and in the saved model."""

@@ -26,6 +26,7 @@ from torch import nn
 from headstart.backbones.adapters import frames_adapter
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork
+from headstart.backbones.masking import hide_waves
 from headstart.backbones.places import padded
 from headstart.backbones.transformers_load import load_pretrained
 from headstart.backbones.waves import WaveInputs
@@ -78,7 +79,7 @@ class CtcBackbone:
         self._waves = WaveInputs(extractor, self.model, adapter.padding_changes)
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
         self.batch_budget = self._waves.batch_budget
-        self.num_beams = 1
+        self.search = (1, 1.0)
         self.answers_untouched = tokenizer is not None
         described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"ctc|{weights_key}|{described}".encode()).hexdigest()
@@ -172,8 +173,12 @@ class CtcBackbone:
 
     def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
              label_smoothing: float) -> torch.Tensor:  # fmt: skip
-        """Over all ways to place the characters on frames, by character; a clip too short for its text is left out."""
+        """Over all ways to place the characters on frames, by character; a clip too short for its text is left out.
+        Parts of the waves are hidden while a network that reads them is trained.
+        """
         del label_smoothing
+        if network.training and inputs[0].ndim == 2:  # waves, not states
+            inputs = (hide_waves(inputs[0], inputs[1].sum(1), self._waves.sample_rate_hz), *inputs[1:])
         logits, frames = network(*inputs)  # (B, T, V), (B,)
         targets = [self.token_ids(e.target or "") for e in examples]
         lengths = torch.tensor([len(t) for t in targets])

@@ -21,8 +21,9 @@ from torch import nn
 
 from headstart.backbones import transformers_ctc
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
-from headstart.backbones.token_batches import shifted, taught_loss
+from headstart.backbones.masking import hide_spectrum
 from headstart.backbones.weights import weights_digest
+from headstart.backbones.writing import Taught
 from headstart.data import audio
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -71,7 +72,7 @@ class _Tail(nn.Module):
         return nn.functional.linear(output.last_hidden_state, self.decoder.embed_tokens.weight)  # (B, T, V)
 
 
-class WhisperBackbone:
+class WhisperBackbone(Taught):
     """A Whisper model and its processor from a local transformers folder."""
 
     features: tuple[str, ...] = ()
@@ -80,7 +81,6 @@ class WhisperBackbone:
     views = ("plain",)
     batch_budget = 2
     unit = "recording"
-    searches = True
     answers_untouched = True
     reads_targets = False
     base_cut = DECODER
@@ -90,7 +90,7 @@ class WhisperBackbone:
         self.source = source
         self.model = model.eval()
         # where a checkpoint leaves it open, the stock pipeline takes five beams; what ships is chosen at the end
-        self.model.generation_config.num_beams = 1
+        self.search = (1, 1.0)
         # half of the positions, as the original Whisper does: an untuned decoder may repeat itself until it is stopped
         self.model.generation_config.max_length = int(model.config.max_target_positions) // 2
         self.processor = processor
@@ -98,15 +98,6 @@ class WhisperBackbone:
         self.sample_rate_hz = int(self.extractor.sampling_rate)
         described = json.dumps(self.extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}".encode()).hexdigest()
-
-    @property
-    def num_beams(self) -> int:
-        """How many continuations are followed in decoding, here and in the saved model."""
-        return int(self.model.generation_config.num_beams)
-
-    @num_beams.setter
-    def num_beams(self, count: int) -> None:
-        self.model.generation_config.num_beams = count
 
     def encode(self, example: Example, view: str) -> Item:
         del view
@@ -168,17 +159,16 @@ class WhisperBackbone:
         """The longest target the decoder's positions allow."""
         return int(self.model.config.max_target_positions) - 1
 
-    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
-        return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
+    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
+             label_smoothing: float) -> torch.Tensor:  # fmt: skip
+        """Mean cross-entropy of the transcripts; parts of what the encoder hears are hidden while it is trained."""
+        if network.training and inputs[0].shape[1] == self.extractor.feature_size:  # log-mel frames, not states
+            inputs = (hide_spectrum(inputs[0], self.sample_rate_hz / self.extractor.hop_length), *inputs[1:])
+        return super().loss(network, inputs, examples, label_smoothing)
 
     def expect(self, targets: Sequence[str]) -> None:
         """Half of the positions stays the limit: what is spoken has no other."""
         del targets
-
-    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
-             label_smoothing: float) -> torch.Tensor:  # fmt: skip
-        return taught_loss(network, inputs, *self.teach(examples), label_smoothing)
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Transcripts, as the stock pipeline decodes with that many beams.

@@ -24,9 +24,10 @@ from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe
 from headstart.backbones.cut_network import mask_of
 from headstart.backbones.languages import language_codes, mark_target, target_tag
 from headstart.backbones.places import padded
-from headstart.backbones.token_batches import longest_of, padded_tokens, shifted, taught_loss, told_cut_off
+from headstart.backbones.token_batches import longest_of, padded_tokens, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
+from headstart.backbones.writing import Taught
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
@@ -91,7 +92,7 @@ def source_of(states: torch.Tensor, mask: torch.Tensor, tokens: bool) -> dict[st
     return {"encoder_outputs": BaseModelOutput(last_hidden_state=states), "attention_mask": mask}
 
 
-class TextToTextBackbone:
+class TextToTextBackbone(Taught):
     """An encoder-decoder and its tokenizer from a local transformers folder.
 
     prompt: put before each source, as in pretraining ("summarize: "); saved in the configuration.
@@ -103,11 +104,9 @@ class TextToTextBackbone:
     views = ("plain",)
     batch_budget = 4096
     unit = "text"
-    searches = True
     answers_untouched = True
     reads_targets = False
     base_cut = DECODER
-    given_tokens = 0
 
     def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str, prompt: str) -> None:
         self.source = source
@@ -124,7 +123,8 @@ class TextToTextBackbone:
     def _settle_generation(self) -> None:
         """Greedy to begin with; what ships is chosen at the end. Nothing is sampled."""
         settings = self.model.generation_config
-        settings.num_beams, settings.do_sample, settings.early_stopping = 1, False, False
+        settings.do_sample, settings.early_stopping = False, False
+        self.search = (1, 1.0)
         settings.max_new_tokens = None
         settings.max_length = LONGEST_ANSWER
         for name in ("min_length", "no_repeat_ngram_size"):  # of another task's answers
@@ -132,19 +132,6 @@ class TextToTextBackbone:
         settings.task_specific_params = None
         if settings.forced_bos_token_id is not None:
             self.given_tokens = 1
-
-    @property
-    def num_beams(self) -> int:
-        """How many continuations are followed in decoding, here and in the saved model."""
-        return int(self.model.generation_config.num_beams)
-
-    @num_beams.setter
-    def num_beams(self, count: int) -> None:
-        self.model.generation_config.num_beams = count
-
-    def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, T) tokens that the decoder is given for these targets, and those it shall give."""
-        return shifted([self.token_ids(e.target or "") for e in examples], self.given_tokens)
 
     def expect(self, targets: Sequence[str]) -> None:
         """Of the longest answer, here and in the saved model."""
@@ -220,10 +207,6 @@ class TextToTextBackbone:
         """The longest target the decoder's positions allow."""
         positions = getattr(self.model.config, "max_position_embeddings", None) or MAX_TOKENS
         return int(min(MAX_TOKENS, positions)) - 2
-
-    def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
-             label_smoothing: float) -> torch.Tensor:  # fmt: skip
-        return taught_loss(network, inputs, *self.teach(examples), label_smoothing)
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         """Texts as the saved model decodes them.

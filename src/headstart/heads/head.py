@@ -65,12 +65,14 @@ class DecodingLimits:
 
 @dataclass(frozen=True)
 class Decoding:
-    """choice: number of beams. facts: what it was chosen by.
+    """beams: that are followed. length_penalty: power of the length that their log-probability is divided by. facts:
+    what they were chosen by.
 
     row_s: seconds of an answer with what was tried, None where nothing was.
     """
 
-    choice: int
+    beams: int
+    length_penalty: float = 1.0
     row_s: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -36,11 +36,12 @@ MIN_BEAM_ROWS = 16
 class Generator(Protocol):
     """What a backbone that answers with texts adds to the common contract.
 
-    num_beams: how many continuations generate(), and the saved model, follow; 1 is greedy. searches: whether it can
-    follow several. answers_untouched: whether it can write before any tuning; a new layer cannot.
+    search: how many continuations generate(), and the saved model, follow (1 is greedy), and the power of their length
+    that log-probabilities are divided by. searches: whether it can follow several. answers_untouched: whether it can
+    write before any tuning; a new layer cannot.
     """
 
-    num_beams: int
+    search: tuple[int, float]
     answers_untouched: bool
     searches: bool
     reads_targets: bool
@@ -75,6 +76,17 @@ class _Writer(Tunable):
         return self.network(*inputs)
 
 
+@dataclass
+class _Trial:
+    """Beams with one weight of the length, and what they gave for the first of the rows."""
+
+    beams: int
+    penalty: float
+    texts: list[str] = field(default_factory=list)
+    row_s: float = 0.0
+    errors: float = np.inf
+
+
 Base = dict[str, torch.Tensor] | None  # a new layer's weights, as the rung before has left them
 RowLoss = Callable[[str, str], tuple[float, float]]
 
@@ -84,12 +96,13 @@ class Seq2SeqHead:
     """Teacher forcing for training; greedy answers decide on depth, beams are chosen at the end.
 
     row_loss: (target, text) -> numerator and denominator of the decision metric, lower is better. beams: that are tried
-    instead of one.
+    instead of one. penalties: powers of the length beside 1 that are tried with them.
     """
 
     decision_metric: str = "wer"
     row_loss: RowLoss = row_errors
     beams: int = 5  # as transformers' pipeline takes where a recogniser's checkpoint leaves it open
+    penalties: tuple[float, ...] = ()
 
     def prepare(self, problem: Problem, rows: Rows) -> None:
         cast(Generator, problem.backbone).expect(problem.targets(rows))
@@ -122,8 +135,8 @@ class Seq2SeqHead:
 
     def base_outputs(self, problem: Problem, base: Base, rows: Rows, reporter: Reporter) -> Outputs:
         del base
-        beams = cast(Generator, problem.backbone).num_beams
-        known: dict[int, str] = problem.memo.setdefault(f"untouched, {beams} beams", {})
+        beams, penalty = cast(Generator, problem.backbone).search
+        known: dict[int, str] = problem.memo.setdefault(f"untouched, {beams} beams, length to {penalty:g}", {})
         missing = np.array([r for r in rows if int(r) not in known], dtype=np.int64)
         if len(missing):
             known.update(zip(missing.tolist(), self._generate(problem, None, missing, reporter, "Untouched model")))
@@ -191,42 +204,55 @@ class Seq2SeqHead:
         outputs: Outputs,
         rows: Rows,
         limits: DecodingLimits,
-        planned: int | None,
+        planned: tuple[int, float] | None,
         reporter: Reporter,
     ) -> Decoding:
-        """Beams where they make fewer word errors than one on these held-out rows and their time can be afforded.
+        """Beams where they make fewer errors than one on these held-out rows and their time can be afforded; with them
+        the weight of a text's length that makes the fewest.
 
         module: the network that ships, None for the untouched one. outputs: greedy ones of the `rows`. planned: the
         choice of an earlier run, taken over.
         """
         backbone = cast(Generator, problem.backbone)
         if planned or not backbone.searches:
-            backbone.num_beams = planned or 1
-            return Decoding(backbone.num_beams)
-        greedy = dict(zip(rows.tolist(), outputs))
-        spread = spread_evenly(rows, BEAM_ROWS)
-        tried: list[int] = []
-        texts: list[str] = []
-        backbone.num_beams = self.beams
+            backbone.search = planned or (1, 1.0)
+            return Decoding(*backbone.search)
         begin = time.perf_counter()
-        for start in range(0, len(spread), GENERATE_BATCH):
-            # what the batches so far took, once more
-            if (time.perf_counter() - begin) * (1 + GENERATE_BATCH / max(1, len(tried))) > limits.trial_s:
-                break
-            part = spread[start : start + GENERATE_BATCH]
-            texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
-            tried += part.tolist()
-        row_s = (time.perf_counter() - begin) / max(1, len(tried))
-        used = np.array(tried, dtype=np.int64)
-        one, several = (
-            float(self.row_scores(problem, np.array(made, dtype=object), used)[0].sum())
-            for made in ([greedy[r] for r in tried], texts)
-        )
-        better = len(tried) >= MIN_BEAM_ROWS and several < one and row_s <= limits.row_s
-        backbone.num_beams = self.beams if better else 1
-        facts = {"rows": len(tried), "errors_greedy": one, "errors_beams": several, "seconds_per_row": row_s,
+        spread = spread_evenly(rows, BEAM_ROWS)
+        trials = [_Trial(self.beams, penalty) for penalty in (1.0, *self.penalties)]
+        for number, trial in enumerate(trials, 1):
+            backbone.search = trial.beams, trial.penalty
+            started, used = time.perf_counter(), spread[: len(trials[0].texts)] if trials[0].texts else spread
+            for start in range(0, len(used), GENERATE_BATCH):
+                part = used[start : start + GENERATE_BATCH]
+                # what a row took so far, once more for this batch
+                row_s = (time.perf_counter() - started) / max(1, len(trial.texts)) if trial.texts else trials[0].row_s
+                if time.perf_counter() - begin + row_s * len(part) > limits.trial_s * number / len(trials):
+                    break
+                trial.texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
+                trial.row_s = (time.perf_counter() - started) / len(trial.texts)
+        return self._best(problem, dict(zip(rows.tolist(), outputs)), spread, trials, limits)
+
+    def _best(
+        self, problem: Problem, greedy: dict[int, str], spread: Rows, trials: list[_Trial], limits: DecodingLimits
+    ) -> Decoding:
+        """What made the fewest errors on the rows that all were tried on; a trial that was cut short is left out."""
+        backbone = cast(Generator, problem.backbone)
+        used = spread[: len(trials[0].texts)]
+
+        def errors(texts: Sequence[str]) -> float:
+            return float(self.row_scores(problem, np.array(texts, dtype=object), used)[0].sum())
+
+        one = errors([greedy[int(r)] for r in used])
+        for trial in trials:
+            trial.errors = errors(trial.texts) if len(trial.texts) == len(used) else np.inf
+        best = min(trials, key=lambda trial: trial.errors)
+        better = len(used) >= MIN_BEAM_ROWS and best.errors < one and best.row_s <= limits.row_s
+        backbone.search = (best.beams, best.penalty) if better else (1, 1.0)
+        tried = {f"{t.penalty:g}": t.errors for t in trials if np.isfinite(t.errors)}
+        facts = {"rows": len(used), "errors_greedy": one, "errors_beams": tried, "seconds_per_row": best.row_s,
                  "seconds_allowed": limits.row_s}  # fmt: skip
-        return Decoding(backbone.num_beams, row_s if better else None, facts)
+        return Decoding(*backbone.search, best.row_s if better else None, facts)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:
         del problem, outputs, rows

@@ -105,11 +105,12 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
     answers = n_test + (control.rows if control else 0)  # the untouched model decodes in the same way
     limits = DecodingLimits(trial_s, (spare - trial_s) / answers)
-    planned, rung = context.plan.decoding, tuned.chosen
+    plan, rung = context.plan, tuned.chosen
+    planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
     decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
-    context.plan = context.plan.with_(decoding=decoding.choice)
+    context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
     if decoding.facts:
-        context.run.log("decoding", choice=decoding.choice, **decoding.facts)
+        context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)
     return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s
 
 

@@ -105,7 +105,9 @@ class Uncertainty:
 ScoreFunction = Callable[[Sequence[Prediction], NDArray[np.int64], np.random.Generator], Scores]
 NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], int], list[Prediction]]
 ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
-DecodingFunction = Callable[[Problem, Tunable | None, Outputs, Rows, DecodingLimits, int | None, Reporter], Decoding]
+DecodingFunction = Callable[
+    [Problem, Tunable | None, Outputs, Rows, DecodingLimits, tuple[int, float] | None, Reporter], Decoding
+]
 UncertaintyFunction = Callable[[Problem, Shipped, np.random.Generator], Uncertainty]
 LabelCurveFunction = Callable[[Problem, Any, Rows, float], MeasuredErrors | str]
 

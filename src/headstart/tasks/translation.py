@@ -8,7 +8,7 @@ from headstart.tasks.task import Task
 from headstart.tasks.text_scores import chrf_loss, score_translations
 from headstart.tasks.untouched import UntouchedControl
 
-HEAD = Seq2SeqHead("chrf_loss", chrf_loss, beams=4)
+HEAD = Seq2SeqHead("chrf_loss", chrf_loss, beams=4, penalties=(0.6, 2.0))
 
 TASK = Task(
     name="translation",
