@@ -32,6 +32,7 @@ if job:
 
 
 LENGTHS = """
+import time
 from driver import main
 
 def predict(loaded, inputs, features=False):
@@ -77,6 +78,27 @@ def test_features_come_back_beside_the_answers(tmp_path: Path, monkeypatch: pyte
     without = StockProcess("lengths.py")
     without.predict(tmp_path, examples("bb"), Silent())
     assert without.features is None
+
+
+SLOW = LENGTHS.replace("        row =", "        time.sleep(0.1)\n        row =")
+
+
+def test_when_there_are_enough_the_first_answers_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("driver.py", "torchvision_ops.py"):
+        (tmp_path / name).symlink_to(stock_process.STOCK / name)
+    (tmp_path / "slow.py").write_text(SLOW)
+    monkeypatch.setattr(stock_process, "STOCK", tmp_path)
+    process = StockProcess("slow.py")
+    many = examples(*("a" * (1 + i % 3) for i in range(200)))
+    found = process.predict(tmp_path, many, Silent(), features=True, enough=lambda n: n >= 5)
+    assert 5 <= len(found) < 20
+    assert process.features is not None
+    np.testing.assert_array_equal(process.features[:, 0], [1 + i % 3 for i in range(len(found))])
+    assert process._process.poll() is not None
+    monkeypatch.setattr(stock_process, "GRACE_S", 0.0)  # as where an answer takes too long
+    process = StockProcess("slow.py")
+    found = process.predict(tmp_path, many, Silent(), features=True, enough=lambda n: n >= 5)
+    assert 5 <= len(found) < 20 and process.features is None
 
 
 def test_what_it_said_last_is_told(script: str, tmp_path: Path) -> None:

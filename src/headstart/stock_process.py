@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from headstart.types import Example, Found, Prediction, Reporter, Segment
 
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
+GRACE_S = 3.0  # for the answer that is being made, when there are enough
 
 
 class StockProcess:
@@ -36,6 +38,7 @@ class StockProcess:
         self.script = script
         self.features: NDArray[np.float32] | None = None
         self._words: list[str] = []
+        self._was_enough = False
         environment = {
             **ENVIRONMENT,
             **os.environ,
@@ -56,10 +59,17 @@ class StockProcess:
         self._drain.start()
 
     def predict(
-        self, folder: Path, examples: Sequence[Example], reporter: Reporter, features: bool = False
+        self,
+        folder: Path,
+        examples: Sequence[Example],
+        reporter: Reporter,
+        features: bool = False,
+        enough: Callable[[int], bool] | None = None,
     ) -> list[Prediction]:
         """Predict with the model saved in `folder`; can be called once. features: keep the inputs' features as well.
 
+        enough: asked from time to time with the number of answers so far; when true, the process is ended, and what it
+        answered is returned: the first ones.
         Raises RunError with the process's last words when it fails.
         """
         with tempfile.TemporaryDirectory() as temporary:
@@ -68,21 +78,21 @@ class StockProcess:
             inputs.write_text(json.dumps([e.input for e in examples]), encoding="utf-8", errors="surrogatepass")
             try:
                 self._send([str(folder), str(inputs), str(outputs), *([str(binary)] if features else [])])
-                for _ in reporter.track(
-                    self._lines_as_they_come(outputs, len(examples)), "Saved model on unseen rows", len(examples)
-                ):
+                lines = self._lines_as_they_come(outputs, len(examples), enough or (lambda _: False))
+                for _ in reporter.track(lines, "Saved model on unseen rows", len(examples)):
                     pass
             finally:
                 self.close()
             written = outputs.read_text(encoding="utf-8") if outputs.exists() else ""
             values = np.fromfile(binary, dtype=np.float32) if binary.exists() else None
-        rows = [json.loads(line) for line in written.splitlines()]
-        if self._process.returncode != 0 or len(rows) != len(examples):
+        rows = [json.loads(line) for line in written.splitlines(keepends=True) if line.endswith("\n")]
+        if not self._was_enough and (self._process.returncode != 0 or len(rows) != len(examples)):
             last = " | ".join(w.strip() for w in self._words[-3:])
             raise RunError(
                 f"The saved model in {folder} does not run by its stock loader: {last[-500:]}. Report this fault."
             )
-        self.features = None if values is None else values.reshape(len(examples), -1)
+        if values is not None and self._process.returncode == 0:
+            self.features = values.reshape(len(rows), -1)
         return [prediction_of(example.id, example.target, row) for example, row in zip(examples, rows)]
 
     def close(self) -> None:
@@ -102,15 +112,19 @@ class StockProcess:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
 
-    def _lines_as_they_come(self, file: Path, wanted: int) -> Iterator[int]:
-        seen = 0
-        while self._process.poll() is None:
+    def _lines_as_they_come(self, file: Path, wanted: int, enough: Callable[[int], bool]) -> Iterator[int]:
+        seen, until = 0, math.inf
+        while self._process.poll() is None and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
             with contextlib.suppress(OSError):
                 lines = file.read_bytes().count(b"\n")
                 yield from range(seen, min(lines, wanted))
                 seen = max(seen, lines)
-        yield from range(seen, wanted)
+            if not self._was_enough and seen < wanted and enough(seen):
+                self._was_enough, until = True, time.monotonic() + GRACE_S
+                file.with_suffix(".stop").touch()
+        if not self._was_enough:
+            yield from range(seen, wanted)
 
 
 def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Prediction:

@@ -41,6 +41,7 @@ class Ladder:
     ) -> None:
         self.tuned: list[str] = []
         self.stops: dict[tuple[str, int], str] = {}
+        self.finished_an_epoch = False  # where a training is stopped
         self.differences: dict[str, Differences] = {}
         self.planned_folds = folds
         recipe = SimpleNamespace(batch_size=32)
@@ -80,8 +81,9 @@ class Ladder:
         stopped = self.stops.get((depth.name, number), "")
         trained = SimpleNamespace(stopped=stopped, best_epoch=2, seconds=1.0, steps=10, curve=[])
         return SimpleNamespace(
-            held=np.arange(96)[number::3], trained=trained, seconds=FOLD_S, start={}, at=lambda s: {}
-        )
+            held=np.arange(96)[number::3], trained=trained, seconds=FOLD_S, start={}, at=lambda s: {},
+            losses={1.0: 0.5} if not stopped or self.finished_an_epoch else {},
+        )  # fmt: skip
 
     def _outputs(self, c: Any, s: Any, depth: Depth, folds: list[Any], share: float) -> tuple[Any, Any]:
         rows = np.concatenate([fold.held for fold in folds])
@@ -169,6 +171,19 @@ def test_a_fold_that_is_cut_short_leaves_those_before_to_decide(monkeypatch: pyt
     ladder = Ladder(monkeypatch)
     ladder.stops["block", 0] = "out of time"
     assert ladder.attempt(BLOCK) == "out of time"
+
+
+def test_what_a_fold_learnt_until_time_was_over_counts_where_there_is_nothing_better(monkeypatch: Any) -> None:
+    ladder = Ladder(monkeypatch)
+    ladder.finished_an_epoch = True
+    ladder.stops["block", 0] = "out of time in epoch 5 of 7"
+    attempt = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
+    assert (attempt.plan.folds, attempt.epochs, ladder.tuned) == (1, 2, ["block 0"])
+    assert "cut short (out of time in epoch 5 of 7)" in ladder.context.warnings[0]
+    ladder = Ladder(monkeypatch)
+    ladder.finished_an_epoch = True
+    ladder.stops["block", 1] = "out of time"  # the first one was trained to its end
+    assert len(ladder.attempt(BLOCK, block={1: (-0.06, 0.05)}).folds) == 1 and ladder.context.warnings == []
 
 
 def test_only_one_of_two_last_trainings_is_counted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from headstart.stock_process import StockProcess
 from headstart.tasks.task import ControlSetup, Scores
 from headstart.types import Prediction, Silent
 
+CLOSING_S = 8.0  # of the time left, for what must follow the saved model's answers
+MIN_SCORED = 30  # test rows that are answered in any case
 SAVING_S = 20.0  # saving, checking the saved model, report
 DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
 
@@ -63,14 +65,20 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
-    examples = [context.dataset.examples[r] for r in (*golden, *context.split.test)]
     process = _stock_process(context, saved)
     wanted = context.task.uncertainty is not None
-    stock = process.predict(saved.folder, examples, context.reporter, features=wanted)
+    # in a random order, so that those answered until time is over stand for all
+    mixed = context.rng(9).permutation(context.split.test)
+    examples = [context.dataset.examples[r] for r in (*golden, *mixed)]
+    fewest = len(golden) + min(MIN_SCORED, len(mixed))
+    stock = process.predict(
+        saved.folder, examples, context.reporter, wanted, lambda n: n >= fewest and context.clock.left() < CLOSING_S
+    )
+    order = _scored(context, mixed, len(stock) - len(golden))
     check = _check_golden(context, selected, tuned, golden, stock[: len(golden)], temperature)
     groups = problem.groups
     if len(context.split.test):
-        split, rows, predictions = "test", context.split.test, stock[len(golden) :]
+        split, rows, predictions = "test", context.split.test, [stock[len(golden) + i] for i in order]
         note = (
             f"computed from the saved model, loaded by {problem.backbone.source.library} in a process without headstart"
         )
@@ -83,9 +91,21 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
         )
     scores = context.task.score(predictions, groups[rows], context.rng(4))
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
-    found.features = None if process.features is None else process.features[len(golden) :]
+    found.features = None if process.features is None else process.features[len(golden) + order]
     found.evidence = _evidence(context, selected, tuned, found, rows, output_s)
     return found
+
+
+def _scored(context: Context, mixed: Rows, answered: int) -> NDArray[np.int64]:
+    """Keep the test rows that were answered, the first of `mixed`; returns where each of them stands there."""
+    rows = len(mixed)
+    if answered < rows:
+        told = f"{answered} of {rows} test rows are scored: answers took longer than expected, and time was over"
+        context.warnings.append(f"{told}. Give more time with --budget to score them all.")
+        context.reporter.say(told)
+        kept = np.isin(context.split.test, mixed[:answered])
+        context.split = replace(context.split, test=context.split.test[kept])
+    return np.argsort(mixed[:answered], kind="stable")[np.argsort(np.argsort(context.split.test, kind="stable"))]
 
 
 def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:

@@ -28,7 +28,7 @@ SHARES = (1.0, 0.75, 0.5)
 class Fold:
     """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
 
-    losses: development loss at each share of the way. seconds: of all this.
+    losses: development loss at each share of the way; none where no epoch was finished. seconds: of all this.
 
     Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
     """
@@ -63,10 +63,11 @@ def tune_fold(
     what = f"Tuning the {depth.part}, fold {number + 1} of {n_folds}"
     rows = split.dev[split.folds != number]
     trained = train_with_progress(
-        context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs
-    )
+        context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs,
+        after_s=len(held) * replaced.seconds_per_output,
+    )  # fmt: skip
     fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
-    if not trained.stopped:
+    if not trained.stopped or trained.best_epoch:
         for share in SHARES:
             restore(module, fold.at(share))
             fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
@@ -111,8 +112,11 @@ def train_with_progress(
     seed: int,
     epochs: int,
     rate: float = 1.0,
+    after_s: float = 0.0,
 ) -> Trained:
-    """One training, logged, under the run's clock. held: rows whose loss is watched. rate: factor on the recipe's."""
+    """One training, logged, under the run's clock. held: rows whose loss is watched. rate: factor on the recipe's.
+    after_s: seconds that are needed for what follows, beside those that the run keeps back.
+    """
     head, problem = context.task.head, selected.problem
     recipe = problem.backbone.recipe(depth).at_rate(rate)
     total = epochs * -(-len(rows) // recipe.batch_size)
@@ -120,7 +124,7 @@ def train_with_progress(
     next(ticks, None)
     watch = Watch(
         evaluate=(lambda _: head.dev_loss(problem, module, held)) if held is not None else None,
-        out_of_time=lambda: context.clock.left() < context.reserve_seconds,
+        out_of_time=lambda: context.clock.left() < context.reserve_seconds + after_s,
         on_step=lambda: _advance(ticks),
     )
     loss, sizes = step_loss(context, selected, depth), lengths(context, selected)

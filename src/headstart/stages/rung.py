@@ -79,9 +79,14 @@ def attempt_rung(
     trial = _Trial(context, selected, replaced, before, depth, plan, is_planned or context.settings.depth != "auto")
     while True:
         stopped = trial.add_fold()
-        if stopped and (not trial.folds or trial.needs_all):
+        if stopped and (not trial.folds or (trial.needs_all and len(trial.folds) < plan.folds)):
             context.warnings.append(f"Tuning the {depth.part} stopped: {stopped}; the rung before ships.")
             return stopped
+        if trial.folds and trial.folds[-1].trained.stopped:
+            context.warnings.append(
+                f"Tuning the {depth.part} was cut short ({stopped}); its best epoch until then counts. More time: "
+                "--budget."
+            )
         if stopped or trial.is_enough():
             break
     attempt = trial.attempt()
@@ -124,7 +129,8 @@ class _Trial:
                 return stopped
         of = max(self.plan.folds, number + 1)
         fold = tune_fold(self.context, self.selected, self.replaced, self.depth, number, self.plan.epochs, of)
-        if not fold.trained.stopped:
+        # what the first fold learnt before time ran out, or before a loss went astray, is scored like any other
+        if not fold.trained.stopped or (fold.losses and not self.folds):
             self.folds.append(fold)
         return fold.trained.stopped
 
@@ -232,7 +238,8 @@ def _compared(
 
 
 def _mean_curve(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
-    """Mean over the folds that reached each epoch."""
+    """Mean over the folds that reached the end of each epoch."""
+    curves = [[entry for entry in curve if "dev_loss" in entry] for curve in curves]
     longest = max(len(c) for c in curves)
     return [
         {key: float(np.mean([c[i][key] for c in curves if len(c) > i])) for key in ("epoch", "train_loss", "dev_loss")}

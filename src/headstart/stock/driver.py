@@ -4,6 +4,7 @@ python SCRIPT MODEL_FOLDER INPUTS.json OUTPUTS.jsonl [FEATURES]
 python SCRIPT, which imports what it needs and then reads one line from stdin: these as a JSON list
 
 FEATURES: a file that gets each input's pooled features as float32, one input after another.
+Where a file like OUTPUTS but with the ending .stop appears, no further input is answered.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main(
     folder, inputs, outputs, *wanted = job
     values = json.loads(Path(inputs).read_text(encoding="utf-8"))
     loaded = load(folder)
+    stop = Path(outputs).with_suffix(".stop")
     rows = predict(loaded, values, features=True) if wanted else predict(loaded, values)
     with (
         Path(outputs).open("w", encoding="utf-8") as stream,
@@ -43,5 +45,7 @@ def main(
                 binary.write(array("f", row.pop("features")).tobytes())
             stream.write(json.dumps(row) + "\n")
             stream.flush()
+            if stop.exists():
+                break
     if "headstart" in sys.modules:
         raise SystemExit("the saved model needed headstart to run")

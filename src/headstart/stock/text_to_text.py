@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 BATCH = 16
-CHUNK = 256  # texts sorted by length together: a batch decodes until its longest answer ends
+CHUNK = 64  # texts sorted by length together: a batch decodes until its longest answer ends
 
 
 def prepare() -> None:
