@@ -85,7 +85,8 @@ docs: $(STAMP)
 # cli_startup: seconds of --help. extraction: frozen features, against timm, OpenVINO's throughput mode,
 # sentence-transformers and transformers. elpv_head, text_head: new heads, against logistic regression on the rivals'
 # features. calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
-# label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched. speech_epochs: an epoch, against
+# label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched; speech_french: with a
+# language that it does not know. speech_epochs: an epoch, against
 # Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept?
 # writing_lora: SmolLM2 by low-rank changes, against peft. summaries: a small T5, pretrained in minutes, against itself
 # untouched and untrained; translations: the same into German. ladder: 5 and 10 minutes, against logistic regression and

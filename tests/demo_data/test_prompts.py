@@ -78,7 +78,7 @@ def test_versions_of_a_menu_are_one_group():
     assert Clip("a", "Thank you.").group == Clip("b", "thank you").group != Clip("c", "first").group
 
 
-def make_packages(scratch):
+def make_packages(scratch, packages):
     """What the two packages hold, made small."""
     unpacked = scratch / "unpacked"
     for name, level in (("activated", 0.5), ("digits/at", 0.5), ("agent-pass", 0.0), ("beep", 0.5)):
@@ -105,7 +105,7 @@ def test_prepare_lays_out_two_sides(tmp_path, monkeypatch):
 
 
 def test_unknown_layout(tmp_path, monkeypatch):
-    monkeypatch.setattr(prompts, "fetch", lambda scratch: scratch)
+    monkeypatch.setattr(prompts, "fetch", lambda scratch, packages: scratch)
     with pytest.raises(DataError, match="hold 0 paths like"):
         prompts.prepare(tmp_path, Silent())
     assert list(tmp_path.iterdir()) == []

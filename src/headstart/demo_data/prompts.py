@@ -51,31 +51,34 @@ class Clip:
         return " ".join(words[:8])
 
 
-def prepare(root: Path, reporter: Reporter) -> Path:
+def prepare(root: Path, reporter: Reporter, language: str = "en") -> Path:
     """Write `<root>/phone-prompts/{train,test}/` with metadata.csv (file_name, transcription) and wav files.
 
-    Returns the folder `<root>/phone-prompts`. Raises MachineError without apt, network or disk space.
-    Source: Asterisk core sounds 1.6.1, recorded by Allison Smith.
+    language: "en", "fr", "es", "it" or "ru"; another than English has a folder of its own, `<root>/phone-prompts-fr`.
+    Returns the folder. Raises MachineError without apt, network or disk space.
+    Source: Asterisk core sounds 1.6.1; the English ones recorded by Allison Smith.
     """
+    packages = tuple(name.replace("-en", f"-{language}") for name in PACKAGES)
+    name = "phone-prompts" if language == "en" else f"phone-prompts-{language}"
 
     def build(staging: Path, scratch: Path) -> None:
         reporter.say("Fetching package lists and telephone prompts with apt-get (about 30 MB).")
-        unpacked = fetch(scratch)
-        sounds = find_one(unpacked, "usr/share/asterisk/sounds/en_*")
-        transcripts = find_one(unpacked, "usr/share/doc/*/core-sounds-en.txt*")
+        unpacked = fetch(scratch, packages)
+        sounds = find_one(unpacked, f"usr/share/asterisk/sounds/{language}_*", packages)
+        transcripts = find_one(unpacked, f"usr/share/doc/*/core-sounds-{language}.txt*", packages)
         listed = parse_transcripts(read_text(transcripts))
         clips = [clip for clip in listed if clip.is_speech and is_usable(sounds / f"{clip.name}.wav")]
         train, test = split(clips)
         for name, side in (("train", train), ("test", test)):
             write_side(side, sounds, staging / name)
-        shutil.copyfile(find_one(unpacked, f"usr/share/doc/{PACKAGES[0]}/copyright"), staging / "LICENCE.txt")
+        shutil.copyfile(find_one(unpacked, f"usr/share/doc/{packages[0]}/copyright", packages), staging / "LICENCE.txt")
         reporter.say(
             f"Prepared {len(clips)} prompts: {len(train)} to train on, {len(test)} to test on. "
             f"Left out {len(listed) - len(clips)}: tones, silence, keys not written as words, missing or over 30 s."
         )
 
-    recipe = {"packages": list(PACKAGES), "test_share": TEST_SHARE}
-    return build_once(root / "phone-prompts", recipe, NEEDED_BYTES, reporter, build)
+    recipe = {"packages": list(packages), "test_share": TEST_SHARE}
+    return build_once(root / name, recipe, NEEDED_BYTES, reporter, build)
 
 
 def fetch(scratch: Path, packages: Sequence[str] = PACKAGES) -> Path:

@@ -191,6 +191,9 @@ def _evidence(
         context.warnings.append(f"A control could not be run: {error}")
     found.controls_s = context.clock.spent() - begin
     _verdict(context, evidence, tuned.why)
+    if context.task.reading is not None:
+        meant = context.task.reading(found.scores.metrics[context.task.headline].value)
+        evidence["sentence"] = " ".join(filter(None, (evidence["sentence"], meant)))
     return evidence
 
 

@@ -127,7 +127,8 @@ class Task:
     not. uncertainty: what the saved model can say of its own doubt, or None. label_curve: errors of the untuned head by
     number of labels, or None. decision_rows: held-out rows that decide on depth at most, where every answer is costly.
     exclusive_classes: whether an input has one class; else any number of them. views_move_targets: whether targets are
-    moved with a view of their input, so that no view can be wrong.
+    moved with a view of their input, so that no view can be wrong. reading: the headline's value -> what it means for
+    use, in words.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Task:
     decision_rows: int | None = None
     exclusive_classes: bool = True
     views_move_targets: bool = False
+    reading: Callable[[float], str] | None = None
 
     def gain(self, ours: Scores, theirs: Scores, groups: NDArray[np.int64], rng: np.random.Generator) -> Interval:
         """Paired 95% interval of the headline metric's improvement on the same rows; positive means ours is better."""
