@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
+import time
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -38,10 +41,7 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
     def answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
+        self.answer_head(status, len(body), **headers)
         if self.command == "GET":
             self.wfile.write(body)
 
@@ -70,8 +70,38 @@ class Hub(BaseHTTPRequestHandler):
         elif api:
             self.answer_json({"id": repo_id, "sha": COMMIT, "siblings": [{"rfilename": path} for path in files]})
         else:
-            data = files["/".join(rest[2:])]
-            self.answer(200, data, ETag=f'"{self.oid(data)}"', X_Repo_Commit=COMMIT)
+            name = "/".join(rest[2:])
+            self.send_file(name, files[name])
+
+    def send_file(self, name, data):
+        """Weights are named by their SHA-256, as large files are. server.faults: file -> what goes wrong with it."""
+        digest = hashlib.sha256(data).hexdigest() if name.endswith((".safetensors", ".bin")) else self.oid(data)
+        fault = self.server.faults.get(name)
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
+        headers = {"ETag": f'"{digest}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
+        if start:
+            headers["Content_Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        sent = bytes(len(data)) if fault == "damaged" else data
+        if self.command == "HEAD" or fault not in ("cut once", "cut", "slow"):
+            self.answer(206 if start else 200, sent[start:], **headers)
+            return
+        if fault == "cut once":
+            del self.server.faults[name]
+        self.answer_head(206 if start else 200, len(data) - start, **headers)
+        if fault == "slow":
+            for byte in data[start:]:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(0.02)
+        elif fault == "cut once":
+            self.wfile.write(data[start : start + 4])
+        self.close_connection = True
+
+    def answer_head(self, status, length, **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(length), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
 
     do_HEAD = do_GET
 
@@ -85,7 +115,7 @@ def server(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     made = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    made.requests, made.failing = [], None
+    made.requests, made.failing, made.faults = [], None, {}
     threading.Thread(target=made.serve_forever, daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{made.server_port}")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -143,6 +173,7 @@ def test_the_environment_can_forbid_the_network_too(server, monkeypatch):
         ((403, "GatedRepo"), "Accept its terms"),
         ((403, ""), "answer 403"),
         ((500, ""), "answered 500"),
+        ((429, ""), "fewer requests"),
         ((404, "RevisionNotFound"), "no revision 'v9'"),
     ],
 )
@@ -152,6 +183,62 @@ def test_every_refusal_says_what_to_do_and_never_the_token(server, failing, says
         hub.fetch("acme/safe", "v9", False, Silent())
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Between its attempts the hub's client waits for seconds."""
+    from huggingface_hub import file_download
+    from huggingface_hub.utils import _http
+
+    quick = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+    for module in (file_download, _http):
+        if hasattr(module, "time"):
+            monkeypatch.setattr(module, "time", quick)
+
+
+def test_a_download_that_is_cut_off_is_gone_on_with(server, impatient):
+    server.faults["model.safetensors"] = "cut once"
+    folder = hub.fetch("acme/safe", "", False, Silent())
+    assert (folder / "model.safetensors").read_bytes() == b"safe weights"
+    assert sum("model.safetensors" in path for path in server.requests) >= 2
+
+
+def test_a_slow_hub_is_waited_for(server):
+    server.faults["model.safetensors"] = "slow"
+    folder = hub.fetch("acme/safe", "", False, Silent())
+    assert (folder / "model.safetensors").read_bytes() == b"safe weights"
+
+
+def test_a_hub_that_vanishes_midway_is_told_and_leaves_nothing_that_passes_for_a_model(server, impatient, caplog):
+    server.faults["model.safetensors"] = "cut"
+    with pytest.raises(ModelError, match="cannot be reached") as caught:
+        hub.fetch("acme/safe", "", False, Silent())
+    assert TOKEN not in str(caught.value) and TOKEN not in caplog.text
+    with pytest.raises(ModelError):
+        hub.fetch("acme/safe", "", True, Silent())
+    server.faults.clear()
+    assert (hub.fetch("acme/safe", "", False, Silent()) / "model.safetensors").read_bytes() == b"safe weights"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_what_arrives_damaged_is_removed_and_told(server, name):
+    server.faults[name] = "damaged"
+    with pytest.raises(ModelError, match=rf"{name} of acme/safe arrived damaged.*Try again"):
+        hub.fetch("acme/safe", "", False, Silent())
+    server.faults.clear()
+    folder = hub.fetch("acme/safe", "", False, Silent())
+    assert (folder / name).read_bytes() == SAFE[name]
+
+
+def test_the_token_is_in_no_log(server, caplog, capfd):
+    with caplog.at_level(logging.DEBUG):
+        hub.fetch("acme/safe", "", False, Silent())
+        server.failing = (500, "")
+        with pytest.raises(ModelError):
+            hub.fetch("acme/pickled", "", False, Silent())
+    out, err = capfd.readouterr()
+    assert TOKEN not in caplog.text + out + err
 
 
 def test_a_hub_that_cannot_be_reached(server, monkeypatch):

@@ -18,6 +18,25 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_as_named(path: Path, name: str) -> bool:
+    """Whether a file's content has the digest that the hub names it by: SHA-256 (large files) or that of a git blob.
+
+    Other names say nothing, and are taken for right. Remembered like `weights_digest`.
+    """
+    if len(name) not in (40, 64) or set(name) - set("0123456789abcdef"):
+        return True
+    stamps, memory = [[path.name, path.stat().st_size, path.stat().st_mtime_ns]], _memory_of(path)
+    if _remembered(memory) == {"stamps": stamps, "digest": name}:
+        return True
+    if len(name) == 64:
+        found = file_digest(path)
+    else:
+        found = hashlib.sha1(b"blob %d\0" % path.stat().st_size + path.read_bytes(), usedforsecurity=False).hexdigest()
+    if found == name:
+        _remember(memory, {"stamps": stamps, "digest": name})
+    return found == name
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files directly inside folder that hold weights: safetensors if there are any, else other formats."""
     for pattern in WEIGHT_PATTERNS:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from headstart.errors import MachineError, ModelError
-from headstart.sources.digest import weight_files
+from headstart.sources.digest import is_as_named, weight_files
 from headstart.types import Reporter
 
 SETTINGS_FILES = ["*.json", "*.txt", "*.jinja", "*.model", "*.spm", "*.vocab", "README.md"]
@@ -36,7 +36,24 @@ def fetch(repo_id: str, revision: str, offline: bool, reporter: Reporter) -> Pat
         folder = _snapshot(repo_id, revision, offline, SETTINGS_FILES + PICKLED_WEIGHTS)
     if not weight_files(folder):
         raise ModelError(f"{repo_id} has no weights that can be read safely. Choose a model with a model.safetensors.")
+    _verify(folder, repo_id)
     return folder
+
+
+def _verify(folder: Path, repo_id: str) -> None:
+    """Compare every file with the digest that the hub's cache stores it under; a damaged one is removed.
+
+    Raises ModelError for the first of them.
+    """
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stored = file.resolve()
+        if not is_as_named(stored, stored.name):
+            file.unlink()
+            stored.unlink(missing_ok=True)
+            raise ModelError(
+                f"{file.name} of {repo_id} arrived damaged: its content has another digest than the hub names. It was "
+                "removed. Try again; if that does not help, a proxy on the way may change what is downloaded."
+            )
 
 
 def repository(model: str) -> str:
@@ -124,5 +141,10 @@ def _http_failure(status: int, repo_id: str) -> ModelError:
     if status == 403:
         return ModelError(
             f"The hub refuses access to {repo_id} (answer 403). Set HF_TOKEN to a token that may read it."
+        )
+    if status == 429:
+        return ModelError(
+            f"The hub wants fewer requests (answer 429 for {repo_id}). Try again in some minutes, set HF_TOKEN to a token "
+            "of yours, which may ask more often, or use a local folder."
         )
     return ModelError(f"The hub answered {status} for {repo_id}. Try again in some minutes, or use a local folder.")
