@@ -144,7 +144,7 @@ def _http_failure(status: int, repo_id: str) -> ModelError:
         )
     if status == 429:
         return ModelError(
-            f"The hub wants fewer requests (answer 429 for {repo_id}). Try again in some minutes, set HF_TOKEN to a token "
-            "of yours, which may ask more often, or use a local folder."
+            f"The hub wants fewer requests (answer 429 for {repo_id}). Try again in some minutes, set HF_TOKEN to a "
+            "token of yours, which may ask more often, or use a local folder."
         )
     return ModelError(f"The hub answered {status} for {repo_id}. Try again in some minutes, or use a local folder.")
