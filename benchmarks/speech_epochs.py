@@ -36,6 +36,7 @@ def main() -> None:
     records.open(arguments)
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         data = prompts.prepare(cache_dir() / "demo", Said())
+        model_folder(MODEL)
         train, test = (list(read_rows(data / side, COLUMNS, arguments.limit_ours, Path(scratch), TASK).examples)
                        for side in ("train", "test"))  # fmt: skip
         found = []

@@ -12,6 +12,7 @@ from common import Records, Said, machine_line, parser, table
 from headstart.demo_data import prompts
 from headstart.sources.cache_dir import cache_dir
 from runs import fit, fresh_cache
+from splits import model_folder
 
 MODEL = "pip:whisper-tiny.en"
 
@@ -24,6 +25,7 @@ def main() -> None:
     arguments = made.parse_args()
     records = Records("speech_french", arguments.results, small=False)
     records.open(arguments)
+    model_folder(MODEL)
     data, rows = prompts.prepare(cache_dir() / "demo", Said(), arguments.language), []
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         for seed in range(arguments.seeds):
