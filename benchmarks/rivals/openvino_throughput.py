@@ -36,7 +36,10 @@ def features(compiled: Any, transform: Any, paths: list[str], batch: int) -> np.
         found[number] = request.get_output_tensor(0).data.copy()
 
     images = timm_logistic.Images(paths, transform)
-    loader = torch.utils.data.DataLoader(images, batch_size=batch, num_workers=timm_logistic.WORKERS)
+    # forked from a process with OpenVINO's threads, workers may wait forever
+    loader = torch.utils.data.DataLoader(
+        images, batch_size=batch, num_workers=timm_logistic.WORKERS, multiprocessing_context="forkserver"
+    )
     queue = openvino.AsyncInferQueue(compiled)
     queue.set_callback(keep)
     for number, pictures in enumerate(loader):
