@@ -4,8 +4,9 @@ from random weights, and naive texts. Same pairs, same budget.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,34 @@ def main() -> None:
     folder = HERE / "out" / "t5"
     if not (folder / "pretrained" / "config.json").is_file():
         pretrain(folder, arguments.minutes)
+    rows = compare(arguments, records, folder, [], "rouge_l", lambda target, text: row_rouge(target, text)["rougeL"])
+    title = "### summaries: ROUGE-L on held-out pairs"
+    print("\n\n".join([title, table(("seed", "what", "ROUGE-L, %", "95% interval or gain"), rows), machine_line()]))
+
+
+def compare(
+    arguments: argparse.Namespace,
+    records: Records,
+    folder: Path,
+    options: Sequence[str],
+    metric: str,
+    score_row: Callable[[str, str], float],
+) -> list[tuple[Any, ...]]:
+    """Fit the folder's pairs.csv from pretrained and from random weights with every seed: lines of the table."""
     rows: list[tuple[Any, ...]] = []
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         for seed in range(arguments.seeds):
             found = {}
             for name in ("pretrained", "random"):
                 place = Path(scratch) / f"{name}-{seed}"
-                options = [str(folder / "pairs.csv"), "--model", str(folder / name), "--budget", arguments.budget,
-                           "--seed", str(seed)]  # fmt: skip
-                done = fit(options, place / "run", fresh_cache(place / "cache"))
-                found[name] = done
+                given = [folder / "pairs.csv", *options, "--model", folder / name, "--budget", arguments.budget,
+                         "--seed", str(seed)]  # fmt: skip
+                found[name] = done = fit(given, place / "run", fresh_cache(place / "cache"))
                 records.write("run", system=name, seed=seed, wall_s=done.process.wall_s, depth=done.depth,
-                              metrics=done.result["metrics"], evidence=done.result["evidence"])  # fmt: skip
-            rows += rows_of(found, seed, "rouge_l", lambda target, text: row_rouge(target, text)["rougeL"])
-    title = "### summaries: ROUGE-L on held-out pairs"
-    print("\n\n".join([title, table(("seed", "what", "ROUGE-L, %", "95% interval or gain"), rows), machine_line()]))
+                              metrics=done.result["metrics"], evidence=done.result["evidence"],
+                              warnings=done.result["warnings"])  # fmt: skip
+            rows += rows_of(found, seed, metric, score_row)
+    return rows
 
 
 def rows_of(

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +17,7 @@ from headstart.demo_data import synopses
 from headstart.metrics.text import row_chrf
 from headstart.sources.cache_dir import cache_dir
 from pretrain_t5 import make
-from runs import fit, fresh_cache
-from summaries import rows_of
+from summaries import compare
 
 PAIRS, LONGEST = 4000, 240  # characters of a side
 
@@ -36,20 +33,8 @@ def main() -> None:
     folder = HERE / "out" / "t5-de"
     if not (folder / "pretrained" / "config.json").is_file():
         _pretrain(folder, arguments.minutes)
-    rows: list[tuple[Any, ...]] = []
-    with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
-        for seed in range(arguments.seeds):
-            found = {}
-            for name in ("pretrained", "random"):
-                place = Path(scratch) / f"{name}-{seed}"
-                columns = ["--input-column", "en", "--target-column", "de", "--group-column", "origin"]
-                options = [folder / "pairs.csv", "--task", "translation", *columns, "--model", folder / name,
-                           "--budget", arguments.budget, "--seed", str(seed)]  # fmt: skip
-                done = fit(options, place / "run", fresh_cache(place / "cache"))
-                found[name] = done
-                records.write("run", system=name, seed=seed, wall_s=done.process.wall_s, depth=done.depth,
-                              metrics=done.result["metrics"], evidence=done.result["evidence"])  # fmt: skip
-            rows += rows_of(found, seed, "chrf", row_chrf)
+    columns = ["--input-column", "en", "--target-column", "de", "--group-column", "origin"]
+    rows = compare(arguments, records, folder, ["--task", "translation", *columns], "chrf", row_chrf)
     title = "### translations: chrF on held-out pairs, English to German"
     print("\n\n".join([title, table(("seed", "what", "chrF, %", "95% interval or gain"), rows), machine_line()]))
 
