@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headstart.backbones.backbone import Backbone, Item, Prefix, Record
+from headstart.backbones.backbone import Backbone, Item, Prefix, Record, Timed
 from headstart.errors import ModelError
 from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
@@ -154,6 +154,7 @@ class Features:
     """
 
     def __init__(self, examples: Sequence[Example], extractor: Extractor | None, views: Sequence[str]) -> None:
+        self._examples = examples
         self.keys = [extractor.key_of(e) for e in examples] if extractor else []
         self.views = tuple(views)
         self.cuts = tuple(part for part in extractor.parts if part != POOLED) if extractor else ()
@@ -181,7 +182,10 @@ class Features:
         return found
 
     def lengths(self, rows: Rows) -> NDArray[np.int64]:
-        """Length of each row where states are ragged (tokens), else 1."""
+        """Length of each row where states are ragged (tokens), or where shorter ones train faster, else 1."""
+        backbone = self._opened.backbone if self._opened is not None else None
+        if isinstance(backbone, Timed):
+            return np.array([backbone.step_length(self._examples[r]) for r in rows], dtype=np.int64)
         for cut in self.cuts:
             for name in self._extractor.names(cut):
                 if self._extractor.prefix.ragged[name]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -179,3 +179,11 @@ class Backbone(Protocol):
         self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
     ) -> str:
         """Write a standard checkpoint folder; return its layout, "native" or "portable"."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A backbone whose training steps are shorter for shorter inputs, though all states have one size."""
+
+    def step_length(self, example: Example) -> int:
+        """How much of the state a step needs."""

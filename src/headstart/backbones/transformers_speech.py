@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from headstart.stock import torchvision_ops
 from headstart.types import Example, ModelSource
 
 DECODER = "decoder"  # the cut between encoder and decoder
+MARGIN_S = 4.0  # of silence that the decoder is trained with: with 2 s an untuned one repeats itself (docs/log.md)
 RECIPES = {
     "block": Recipe(learning_rate=5e-5, head_learning_rate=5e-5, batch_size=16, max_epochs=4, min_epochs=1),
     "all": Recipe(learning_rate=1e-5, head_learning_rate=1e-5, batch_size=8, max_epochs=6, min_epochs=1),
@@ -161,10 +163,21 @@ class WhisperBackbone(Taught):
 
     def loss(self, network: nn.Module, inputs: Sequence[torch.Tensor], examples: Sequence[Example],
              label_smoothing: float) -> torch.Tensor:  # fmt: skip
-        """Mean cross-entropy of the transcripts; parts of what the encoder hears are hidden while it is trained."""
-        if network.training and inputs[0].shape[1] == self.extractor.feature_size:  # log-mel frames, not states
+        """Mean cross-entropy of the transcripts.
+
+        The decoder is given the states of what was spoken and of MARGIN_S of the silence behind it: the others cost
+        most of a step and say nothing. Parts of what the encoder hears are hidden while it is trained.
+        """
+        if inputs[0].shape[1] != self.extractor.feature_size:
+            inputs = (inputs[0][:, : max(map(self.step_length, examples))], *inputs[1:])
+        elif network.training:  # log-mel frames, not states
             inputs = (hide_spectrum(inputs[0], self.sample_rate_hz / self.extractor.hop_length), *inputs[1:])
         return super().loss(network, inputs, examples, label_smoothing)
+
+    def step_length(self, example: Example) -> int:
+        """States of what is spoken and of MARGIN_S of silence."""
+        per_second = float(self.model.config.max_source_positions / self.extractor.chunk_length)
+        return math.ceil((audio.seconds(example.input) + MARGIN_S) * per_second)
 
     def expect(self, targets: Sequence[str]) -> None:
         """Half of the positions stays the limit: what is spoken has no other."""

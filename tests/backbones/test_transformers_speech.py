@@ -1,0 +1,57 @@
+"""Whisper's decoder is trained on the states of what was spoken; what is behind the margin costs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import tiny
+from headstart.backbones.backbone import Timed
+from headstart.backbones.transformers_speech import DECODER, MARGIN_S, WhisperBackbone, load
+from headstart.sources.local import describe
+from headstart.types import Example
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> WhisperBackbone:
+    made = load(describe(tiny.speech_model(tmp_path_factory.mktemp("speech") / "model")))
+    assert isinstance(made, WhisperBackbone)
+    return made
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    folder, rng = tmp_path_factory.mktemp("clips"), np.random.default_rng(0)
+    for name, seconds in (("short", 1.0), ("long", 2.5)):
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.normal(size=int(8000 * seconds)), 8000)
+    return [Example(name, str(folder / f"{name}.wav"), "low tone", name, name) for name in ("short", "long")]
+
+
+def test_a_step_reads_what_is_spoken_and_a_margin(backbone: WhisperBackbone, clips: list[Example]) -> None:
+    positions = backbone.model.config.max_source_positions
+    per_second = positions / backbone.extractor.chunk_length
+    assert isinstance(backbone, Timed)
+    lengths = [backbone.step_length(clip) for clip in clips]
+    assert lengths == [np.ceil((1.0 + MARGIN_S) * per_second), np.ceil((2.5 + MARGIN_S) * per_second)]
+    states = torch.randn(2, positions, backbone.model.config.d_model)
+    tail = backbone.suffix(DECODER).eval()
+    with torch.inference_mode():
+        before = backbone.loss(tail, (states,), clips, 0.0)
+        states[:, max(lengths) :] = 9.0
+        assert backbone.loss(tail, (states,), clips, 0.0) == before
+        states[:, max(lengths) - 1] = 9.0
+        assert backbone.loss(tail, (states,), clips, 0.0) != before
+
+
+def test_the_whole_network_hears_the_whole_window(backbone: WhisperBackbone, clips: list[Example]) -> None:
+    records = [dict(backbone.encode(clip, "plain")) for clip in clips]
+    (frames,) = backbone.batch_state(None, records)
+    network = backbone.suffix(None).eval()
+    with torch.inference_mode():
+        before = backbone.loss(network, (frames,), clips, 0.0)
+        frames[:, :, -1] += 1.0
+        assert backbone.loss(network, (frames,), clips, 0.0) != before
