@@ -145,7 +145,8 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     control = control_size(context, selected, replaced.seconds_per_output, test)
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
     scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds
-    return 15.0 + stock + (control.seconds if control else 0.0) + curve + scratch + replaced.rung.seconds * 0.2
+    fitting = max(0.0, replaced.rung.seconds - selected.extractor.seconds)
+    return 15.0 + stock + (control.seconds if control else 0.0) + curve + scratch + 0.2 * fitting
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:
