@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from headstart.metrics.text import corpus_bleu, corpus_chrf, row_chrf, row_rouge, signatures
+import numpy as np
+import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from headstart.metrics.text import CorpusScore, row_chrf, row_rouge, signatures
 
 
 def test_equal_texts_are_perfect_and_texts_without_a_common_letter_are_not() -> None:
@@ -29,6 +34,21 @@ def test_words_of_other_scripts_count() -> None:
 def test_corpus_scores_sum_counts_before_the_score_is_formed() -> None:
     references, texts = ["the cat sat on the mat", "a dog"], ["the cat sat on the mat", "no"]
     # 6 of 7 words; pairs 5/5, triples 4/4, quadruples 3/3; 7 words for 8: brevity penalty exp(1 - 8/7)
-    assert corpus_bleu(references, texts) == pytest.approx((6 / 7) ** 0.25 * 2.718281828 ** (1 - 8 / 7), abs=1e-4)
-    assert 0 < corpus_chrf(references, texts) < 1
+    assert CorpusScore.of("bleu", references, texts)(np.arange(2)) == pytest.approx(
+        (6 / 7) ** 0.25 * 2.718281828 ** (1 - 8 / 7), abs=1e-4
+    )
+    assert 0 < CorpusScore.of("chrf", references, texts)(np.arange(2)) < 1
     assert signatures()["bleu"].startswith("nrefs:1") and "version:" in signatures()["chrf"]
+
+
+@pytest.mark.parametrize(("metric", "library"), [("bleu", BLEU), ("chrf", CHRF)])
+def test_any_choice_of_texts_scores_as_the_library_scores_it(metric: str, library: Any) -> None:
+    rng = np.random.default_rng(0)
+    words = ["the", "a", "cat", "dog", "is", "was", "here", "there", "red", "blue"]
+    references = [" ".join(rng.choice(words, size=rng.integers(1, 9))) for _ in range(40)]
+    texts = [" ".join(rng.permutation(r.split())[: rng.integers(1, 9)]) for r in references]
+    score = CorpusScore.of(metric, references, texts)
+    for _ in range(5):
+        rows = rng.integers(40, size=40)
+        expected = library().corpus_score([texts[r] for r in rows], [[references[r] for r in rows]]).score / 100
+        assert score(rows) == pytest.approx(expected, abs=1e-9)

@@ -120,7 +120,7 @@ class WhisperBackbone(Taught):
 
     @cached_property
     def depths(self) -> tuple[Depth, ...]:
-        return (Depth("block", "decoder", DECODER, 0.5), Depth("all", "whole network", None, 1.0))
+        return (Depth("block", "decoder", DECODER, 0.1), Depth("all", "whole network", None, 1.0))
 
     def recipe(self, depth: Depth) -> Recipe:
         return RECIPES[depth.name]

@@ -5,7 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
 _WORD = re.compile(r"\w+")
@@ -16,14 +20,27 @@ def row_chrf(reference: str, text: str) -> float:
     return float(_chrf().sentence_score(text, [reference]).score) / 100
 
 
-def corpus_chrf(references: Sequence[str], texts: Sequence[str]) -> float:
-    """ChrF of all texts together, 0 to 1: counts are summed before the score is formed."""
-    return float(_chrf().corpus_score(list(texts), [list(references)]).score) / 100
+@dataclass(frozen=True)
+class CorpusScore:
+    """A score that is formed from the counts of all texts together: chrF, or BLEU (Papineni et al. 2002).
 
+    counts: (N, K), of each text; they are counted once, so that any choice of texts is scored by a sum.
+    """
 
-def corpus_bleu(references: Sequence[str], texts: Sequence[str]) -> float:
-    """BLEU of all texts together, 0 to 1 (Papineni et al. 2002), with sacreBLEU's own tokenisation."""
-    return float(_bleu().corpus_score(list(texts), [list(references)]).score) / 100
+    scorer: Any
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, metric: str, references: Sequence[str], texts: Sequence[str]) -> CorpusScore:
+        """metric: "chrf" or "bleu", with sacreBLEU's own tokenisation."""
+        scorer = {"chrf": _chrf, "bleu": _bleu}[metric]()
+        # what sacreBLEU's own bootstrap adds up; its public one knows no groups
+        counts = scorer._extract_corpus_statistics(list(texts), [list(references)])
+        return cls(scorer, np.array(counts, dtype=np.float64))
+
+    def __call__(self, rows: NDArray[np.int64]) -> float:
+        """The score of these texts, 0 to 1; one may be among them several times."""
+        return float(self.scorer._compute_score_from_stats(self.counts[rows].sum(0).astype(int).tolist()).score) / 100
 
 
 def signatures() -> dict[str, str]:

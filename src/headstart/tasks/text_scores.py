@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 from headstart.metrics import text as metrics
 from headstart.metrics.intervals import interval, interval_of
 from headstart.tasks.task import Scores
-from headstart.types import Interval, Prediction
+from headstart.types import Prediction
 
 SHOWN_WORST = 8
 SHOWN_BEST = 4
-RESAMPLES = 100  # of a score that is formed from all texts anew each time
-MOST_RESAMPLED = 2000  # texts, beyond which such a score comes without an interval
-
-CorpusScore = Callable[[Sequence[str], Sequence[str]], float]
 
 
 def chrf_loss(target: str, text: str) -> tuple[float, float]:
@@ -39,8 +35,10 @@ def score_translations(
     rows = np.array([metrics.row_chrf(*pair) for pair in pairs])
     found = {
         "chrf": interval(rows, np.ones(len(rows)), groups, rng),
-        "chrf_corpus": _of_all(pairs, metrics.corpus_chrf, groups, rng),
-        "bleu": _of_all(pairs, metrics.corpus_bleu, groups, rng),
+        **{
+            name: interval_of(metrics.CorpusScore.of(metric, *zip(*pairs)), len(pairs), groups, rng)
+            for name, metric in (("chrf_corpus", "chrf"), ("bleu", "bleu"))
+        },
     }
     details = {"examples": _shown(predictions, rows), "signatures": metrics.signatures()}
     return Scores(found, rows, np.ones(len(rows)), details)
@@ -56,17 +54,6 @@ def score_summaries(predictions: Sequence[Prediction], groups: NDArray[np.int64]
     }
     longest = np.array([r["rougeL"] for r in rows])
     return Scores(found, longest, ones, {"examples": _shown(predictions, longest)})
-
-
-def _of_all(
-    pairs: Sequence[tuple[str, str]], score: CorpusScore, groups: NDArray[np.int64], rng: np.random.Generator
-) -> Interval:
-    def of(rows: NDArray[np.int64]) -> float:
-        return score([pairs[r][0] for r in rows], [pairs[r][1] for r in rows])
-
-    if len(pairs) > MOST_RESAMPLED:
-        return Interval(of(np.arange(len(pairs))), float("nan"), float("nan"), len(np.unique(groups)))
-    return interval_of(of, len(pairs), groups, rng, resamples=RESAMPLES)
 
 
 def _shown(predictions: Sequence[Prediction], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
