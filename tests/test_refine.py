@@ -16,6 +16,8 @@ import tiny
 from headstart.cli.summary import summary_lines
 from headstart.errors import DataError, RunError
 
+pytestmark = pytest.mark.slow  # whole runs, one after another
+
 TRAIN, TEST = 120, 30
 FLIPPED = range(0, 36, 3)  # labels of the training rows that are wrong
 WRONG_TESTS = (1, 4)  # and of the test rows
