@@ -82,17 +82,16 @@ check: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python scripts/check_docs.py
 
-# cli_startup: seconds of --help. extraction: frozen features, against timm, OpenVINO's throughput mode,
-# sentence-transformers and transformers. elpv_head, text_head: new heads, against logistic regression on the rivals'
-# features. calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
-# few_shot_images, tags: ten pictures a class, several tags for each text, against logistic regression. pretrain_images: a
-# ResNet and a VGG pretrained in minutes, against themselves from random weights. label_errors: planted flips, against cleanlab. speech_decoder: against Whisper untouched; speech_french: with a
-# language that it does not know. speech_epochs: an epoch, against
-# Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000 images. budgets: are they kept?
-# writing_lora: SmolLM2 by low-rank changes, against peft. summaries: a small T5, pretrained in minutes, against itself
-# untouched and untrained; translations: the same into German. ladder: 5 and 10 minutes, against logistic regression and
-# fastai (in an environment of its own). All of them take hours;
-# some of them:
+# cli_startup: seconds of --help. extraction: frozen features, against timm, OpenVINO's throughput mode, sentence-
+# transformers and transformers. elpv_head, text_head: new heads, against logistic regression on the rivals' features.
+# calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
+# few_shot_images, tags: ten pictures a class, several tags for each text, against logistic regression. pretrain_images:
+# a ResNet and a VGG pretrained in minutes, against themselves from random weights. label_errors: planted flips, against
+# cleanlab. speech_decoder: against Whisper untouched; speech_french: with a language that it does not know.
+# speech_epochs: an epoch, against Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000
+# images. budgets: are they kept? writing_lora: SmolLM2 by low-rank changes, against peft. summaries: a small T5,
+# pretrained in minutes, against itself untouched and untrained; translations: the same into German. ladder: 5 and 10
+# minutes, against logistic regression and fastai (in an environment of its own). All of them take hours; some of them:
 # make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
 bench: $(BENCH_STAMP)
 	@PYTHON='$(CURDIR)/$(BIN)/python' sh benchmarks/run_all.sh $(BENCH)

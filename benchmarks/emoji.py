@@ -21,13 +21,12 @@ FEWEST = 12  # pictures of a class
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 # what a network is pretrained on, and what it is tried on, have no class in common
 TARGETS = ("animal-mammal", "animal-bird", "animal-marine", "animal-bug", "food-fruit", "food-vegetable",
-           "food-prepared",
-           "food-sweet", "transport-ground", "sky & weather")  # fmt: skip
+           "food-prepared", "food-sweet", "transport-ground", "sky & weather")  # fmt: skip
 MISSING_APT = "The emoji need a Debian or Ubuntu machine: they are Debian packages, and there is no apt-get."
 
 
 def prepare(root: Path, reporter: Reporter) -> Path:
-    """Write `<root>/emoji/` with one folder of PNGs for each subgroup, and labels.csv (file_name, label, group).
+    """Write `<root>/emoji/` with one folder of PNGs for each subgroup, and labels.csv (file_name, label).
 
     Without skin tones and families, which differ in little. Returns the folder. Raises MachineError without apt.
     Source: Noto Color Emoji (Open Font Licence 1.1) and Unicode's emoji-test.txt.

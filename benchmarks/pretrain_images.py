@@ -7,9 +7,7 @@ random weights beside.
 
 from __future__ import annotations
 
-import math
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import emoji
 from common import HERE, Records, Said, machine_line, parser, table
 from headstart.sources.cache_dir import cache_dir
 from headstart.stock import torchvision_ops
+from pretraining import pretrain_for
 from runs import fit, fresh_cache
 
 FAMILIES = ("resnet10t", "vgg11_bn", "mobilenetv3_small_100", "convnext_atto")
@@ -73,27 +72,18 @@ def pretrain(name: str, rows: list[tuple[Path, str]], folder: Path, minutes: flo
     model = timm.create_model(name, num_classes=len(classes))
     settings: Any = {**model.pretrained_cfg, "input_size": (3, SIZE, SIZE), "crop_pct": SIZE / 72, "mean": (0.5,) * 3,
                      "std": (0.5,) * 3, "interpolation": "bilinear", "fixed_input_size": False}  # fmt: skip
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
-    begin, steps, seconds = time.perf_counter(), 0, 60 * minutes
-    model.train()
-    while (spent := time.perf_counter() - begin) < seconds:
+
+    def loss_of() -> torch.Tensor:
         picked = torch.from_numpy(rng.integers(len(rows), size=BATCH))
         top, left = rng.integers(9, size=2)
         images = pictures[picked][:, top : top + SIZE, left : left + SIZE].permute(0, 3, 1, 2).float() / 127.5 - 1
         images = images.flip(3) if rng.random() < 0.5 else images
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (steps + 1) / 50) * 0.5 * (1 + math.cos(math.pi * spent / seconds))
-        loss = torch.nn.functional.cross_entropy(model(images), labels[picked], label_smoothing=0.1)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        steps += 1
-        if steps % 100 == 0:
-            print(f"{name}: {spent:.0f} s, {steps} steps, loss {loss.item():.2f}", flush=True)
+        return torch.nn.functional.cross_entropy(model(images), labels[picked], label_smoothing=0.1)
+
+    pretrain_for(model, minutes, loss_of, rate=1e-3, warmup=50, decay=0.05, what=name)
     folder.mkdir(parents=True, exist_ok=True)
     model.pretrained_cfg = settings
-    save_for_hf(model.eval(), folder, model_config={"label_names": classes}, safe_serialization=True)
+    save_for_hf(model, folder, model_config={"label_names": classes}, safe_serialization=True)
 
 
 def _folder_of(rows: list[tuple[Path, str]], folder: Path) -> Path:

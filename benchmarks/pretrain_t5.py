@@ -7,8 +7,6 @@ of training. Half of the source packages are for pretraining; the others become 
 from __future__ import annotations
 
 import hashlib
-import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from common import HERE, Said, parser
 from headstart.demo_data import debian, synopses
 from headstart.sources.cache_dir import cache_dir
 from headstart.stock import torchvision_ops
+from pretraining import pretrain_for
 
 VOCABULARY, SENTINELS = 4000, 32
 LENGTH, BATCH = 96, 32
@@ -113,26 +112,17 @@ def train(model, tokenizer, texts: Sequence[str], minutes: float) -> None:  # ty
     first = tokenizer.convert_tokens_to_ids("<extra_id_0>")
     ids = [np.array(i[:-1]) for i in tokenizer(list(texts), truncation=True, max_length=4 * LENGTH)["input_ids"]]
     ids = [i for i in ids if len(i) >= 2 * SPAN]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
-    begin, steps, seconds = time.perf_counter(), 0, 60 * minutes
-    model.train()
-    while (spent := time.perf_counter() - begin) < seconds:
+
+    def loss_of() -> torch.Tensor:
         pairs = []
         for i in rng.integers(len(ids), size=BATCH):
             start = int(rng.integers(max(1, len(ids[i]) - LENGTH + 1)))
             pairs.append(corrupted(ids[i][start : start + LENGTH], first, rng))
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (steps + 1) / 100) * 0.5 * (1 + math.cos(math.pi * spent / seconds))
         source, target = (_padded([pair[k] for pair in pairs], pad) for k, pad in ((0, 0), (1, -100)))
-        loss = model(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        steps += 1
-        if steps % 100 == 0:
-            print(f"{spent:.0f} s, {steps} steps, loss {loss.item():.2f}", flush=True)
-    model.eval()
+        loss: torch.Tensor = model(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss
+        return loss
+
+    pretrain_for(model, minutes, loss_of, rate=2e-3, warmup=100, decay=0.01, what="T5")
 
 
 def _padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:

@@ -45,6 +45,18 @@ if __name__ == "__main__":
 """
 
 
+SLOW = LENGTHS.replace("        row =", "        time.sleep(0.1)\n        row =")
+
+
+def driven(folder: Path, monkeypatch: pytest.MonkeyPatch, loader: str) -> str:
+    """A loader that the real driver runs; its file's name."""
+    for name in ("driver.py", "torchvision_ops.py"):
+        (folder / name).symlink_to(stock_process.STOCK / name)
+    (folder / "loader.py").write_text(loader)
+    monkeypatch.setattr(stock_process, "STOCK", folder)
+    return "loader.py"
+
+
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "upper.py").write_text(SCRIPT)
@@ -66,29 +78,20 @@ def test_it_waits_and_then_answers_in_order(script: str, tmp_path: Path) -> None
 
 def test_features_come_back_beside_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real driver, with a loader that knows the length of a word."""
-    for name in ("driver.py", "torchvision_ops.py"):
-        (tmp_path / name).symlink_to(stock_process.STOCK / name)
-    (tmp_path / "lengths.py").write_text(LENGTHS)
-    monkeypatch.setattr(stock_process, "STOCK", tmp_path)
-    process = StockProcess("lengths.py")
+    loader = driven(tmp_path, monkeypatch, LENGTHS)
+    process = StockProcess(loader)
     found = process.predict(tmp_path, examples("bb", "a", "ccc"), Silent(), features=True)
     assert [p.label for p in found] == ["long", "short", "long"]
     assert process.features is not None
     np.testing.assert_array_equal(process.features, [[2, 0.5], [1, 0.5], [3, 0.5]])
-    without = StockProcess("lengths.py")
+    without = StockProcess(loader)
     without.predict(tmp_path, examples("bb"), Silent())
     assert without.features is None
 
 
-SLOW = LENGTHS.replace("        row =", "        time.sleep(0.1)\n        row =")
-
-
 def test_when_there_are_enough_the_first_answers_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("driver.py", "torchvision_ops.py"):
-        (tmp_path / name).symlink_to(stock_process.STOCK / name)
-    (tmp_path / "slow.py").write_text(SLOW)
-    monkeypatch.setattr(stock_process, "STOCK", tmp_path)
-    process = StockProcess("slow.py")
+    loader = driven(tmp_path, monkeypatch, SLOW)
+    process = StockProcess(loader)
     many = examples(*("a" * (1 + i % 3) for i in range(200)))
     found = process.predict(tmp_path, many, Silent(), features=True, enough=lambda n: n >= 5)
     assert 5 <= len(found) < 20
@@ -96,7 +99,7 @@ def test_when_there_are_enough_the_first_answers_come_back(tmp_path: Path, monke
     np.testing.assert_array_equal(process.features[:, 0], [1 + i % 3 for i in range(len(found))])
     assert process._process.poll() is not None
     monkeypatch.setattr(stock_process, "GRACE_S", 0.0)  # as where an answer takes too long
-    process = StockProcess("slow.py")
+    process = StockProcess(loader)
     found = process.predict(tmp_path, many, Silent(), features=True, enough=lambda n: n >= 5)
     assert 5 <= len(found) < 20 and process.features is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from headstart.budget import Clock
 from headstart.data.split import Split
 from headstart.plan import Plan
 from headstart.settings import Settings
+from headstart.stages import subset
 from headstart.stages.context import Context
 from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
 from headstart.types import Dataset, Example
@@ -116,17 +116,24 @@ def test_test_rows_are_thinned_out_where_scoring_all_would_take_too_long() -> No
 
 
 class Slow:
-    """Answers take 20 ms each."""
+    """Answers take 20 ms each, by a clock of its own."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
 
     def base_outputs(self, problem: Any, base: None, rows: Any, reporter: Any) -> Any:
-        time.sleep(0.02 * len(rows))
+        self.seconds += 0.02 * len(rows)
         problem.memo.setdefault("untouched", {}).update({int(r): "text" for r in rows})
         return np.array(["text"] * len(rows), dtype=object)
 
 
-def answering(seconds: float, tmp_path: Path, plan: Plan | None = None) -> tuple[Context, Any]:
+def answering(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan | None = None
+) -> tuple[Context, Any]:
     made = context_of(seconds)
-    task: Any = SimpleNamespace(decision_rows=200, head=Slow())
+    slow = Slow()
+    monkeypatch.setattr(subset, "time", SimpleNamespace(perf_counter=lambda: slow.seconds))
+    task: Any = SimpleNamespace(decision_rows=200, head=slow)
     about = made.dataset, made.split, plan or Plan(), made.clock, made.run, made.reporter
     context = Context(made.settings, task, *about, tmp_path)
     selected = selected_at(1000.0)
@@ -141,25 +148,25 @@ class ProblemStub:
     memo: dict[str, dict[int, str]]
 
 
-def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path) -> None:
-    context, selected = answering(10.0, tmp_path)
+def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, selected = answering(10.0, tmp_path, monkeypatch)
     before = context.held_rows(0)
     assert len(before) == 200
     time_answers(context, selected)
-    assert 0.02 <= context.answer_s < 0.03
+    assert context.answer_s == pytest.approx(0.02)
     deciding = context.held_rows(0)
     assert len(deciding) == context.plan.decision_rows and 33 <= len(deciding) <= 50  # a tenth of 10 s
     answered = set(selected.problem.memo["untouched"])
     assert answered <= set(deciding.tolist()) <= set(before.tolist())  # nothing is answered in vain
     score_fewer_rows(context, selected)
     assert 90 <= len(context.split.test) <= 175  # 3.5 s at 21 to 31 ms each
-    again, same = answering(3600.0, tmp_path, context.plan)
+    again, same = answering(3600.0, tmp_path, monkeypatch, context.plan)
     time_answers(again, same)
     assert (again.held_rows(0) == deciding).all()  # as planned
 
 
-def test_fast_answers_are_given_to_all_that_decide(tmp_path: Path) -> None:
-    context, selected = answering(3600.0, tmp_path)
+def test_fast_answers_are_given_to_all_that_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, selected = answering(3600.0, tmp_path, monkeypatch)
     time_answers(context, selected)
     assert len(context.held_rows(0)) == 200 and context.plan.decision_rows == 200
 

@@ -12,8 +12,6 @@ from headstart.types import ModelSource
 
 _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,4}")  # "de_DE", "deu_Latn"
 _TAG = re.compile(r">>([A-Za-z_]+)<<")  # Marian's ">>deu<<", of models for several target languages
-
-
 _ISO_639_1 = {three: two for two, three in ISO_639_3.items()}
 
 

@@ -25,7 +25,7 @@ from headstart.backbones.adapters import MAX_TOKENS, NextTokens, next_tokens_ada
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
 from headstart.backbones.token_batches import IGNORED_LABEL, longest_of, padded_tokens, taught_loss, told_cut_off
-from headstart.backbones.transformers_load import load_pretrained
+from headstart.backbones.transformers_load import load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.backbones.writing import Searching
 from headstart.errors import ModelError
@@ -76,7 +76,7 @@ class CausalBackbone(Searching):
         self._network = CutNetwork(next_tokens_adapter(model), RECIPES, source.id, "layer")
         words = f"{model.config.prefix}|{model.config.suffix}|{tokenizer.chat_template}"
         limits = f"{self.longest_prompt}|{self.longest_answer}"
-        described = f"{weights_key}|{tokenizer.backend_tokenizer.to_str()}|{words}|{limits}"
+        described = f"{weights_key}|{tokenizer_key(tokenizer)}|{words}|{limits}"
         self.key = hashlib.sha256(described.encode()).hexdigest()
 
     def _settle_generation(self) -> None:

@@ -62,7 +62,10 @@ def load_pretrained(
 
 
 def tokenizer_key(tokenizer: Any) -> str:
-    """A digest of the files that a tokenizer is saved as."""
+    """A digest of what a tokenizer does: its serialised core, or the files that one without a core is saved as."""
+    core = getattr(tokenizer, "backend_tokenizer", None)
+    if core is not None:
+        return hashlib.sha256(core.to_str().encode()).hexdigest()
     found = hashlib.sha256()
     with tempfile.TemporaryDirectory(prefix="headstart-tokenizer-") as folder:
         tokenizer.save_pretrained(folder)

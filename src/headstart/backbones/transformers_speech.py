@@ -98,6 +98,7 @@ class WhisperBackbone(Taught):
         self.processor = processor
         self.extractor = processor.feature_extractor
         self.sample_rate_hz = int(self.extractor.sampling_rate)
+        self._seconds: dict[str, float] = {}
         described = json.dumps(self.extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}".encode()).hexdigest()
 
@@ -177,7 +178,9 @@ class WhisperBackbone(Taught):
     def step_length(self, example: Example) -> int:
         """States of what is spoken and of MARGIN_S of silence."""
         per_second = float(self.model.config.max_source_positions / self.extractor.chunk_length)
-        return math.ceil((audio.seconds(example.input) + MARGIN_S) * per_second)
+        if example.digest not in self._seconds:  # asked for at every step
+            self._seconds[example.digest] = audio.seconds(example.input)
+        return math.ceil((self._seconds[example.digest] + MARGIN_S) * per_second)
 
     def expect(self, targets: Sequence[str]) -> None:
         """Half of the positions stays the limit: what is spoken has no other."""

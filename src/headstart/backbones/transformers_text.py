@@ -26,7 +26,7 @@ from headstart.backbones.adapters import Tokens, adapter_for, max_tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
 from headstart.backbones.token_batches import padded_tokens, told_cut_off
-from headstart.backbones.transformers_load import labelled, load_pretrained
+from headstart.backbones.transformers_load import labelled, load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -72,7 +72,7 @@ class TextBackbone:
         self.pad_id = _padding(model, tokenizer, decoder)
         self.max_tokens = _max_tokens(source.folder, model, tokenizer)
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
-        described = f"{weights_key}|{_tokenizer_digest(tokenizer)}|{self.max_tokens}|{','.join(sorted(self.features))}"
+        described = f"{weights_key}|{tokenizer_key(tokenizer)}|{self.max_tokens}|{','.join(sorted(self.features))}"
         self.key = hashlib.sha256(described.encode()).hexdigest()
 
     def encode(self, example: Example, view: str) -> Item:
@@ -207,12 +207,6 @@ def _padding(model: Any, tokenizer: Any, decoder: bool) -> int:
     if decoder:  # an encoder's may count positions from it
         model.config.pad_token_id = padding
     return padding
-
-
-def _tokenizer_digest(tokenizer: Any) -> str:
-    core = getattr(tokenizer, "backend_tokenizer", None)
-    described = core.to_str() if core is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _max_tokens(folder: Path, model: Any, tokenizer: Any) -> int:

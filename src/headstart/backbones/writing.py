@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,16 +35,16 @@ class Searching:
         settings.num_beams, settings.length_penalty = beams, penalty if beams > 1 else None
 
 
-class Taught(Searching):
+class Taught(Searching, ABC):
     """A decoder behind an encoder, trained to give each next token. given_tokens: after the first, that are not
     predicted.
     """
 
     given_tokens = 0
 
+    @abstractmethod
     def token_ids(self, text: str) -> list[int]:
         """The decoder's start token, and the tokens of a target text with its end token."""
-        raise NotImplementedError
 
     def teach(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T) tokens that the decoder is given for these targets, and those it shall give."""

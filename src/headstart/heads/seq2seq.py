@@ -80,7 +80,6 @@ class _Writer(Tunable):
 class _Trial:
     """Beams with one weight of the length, and what they gave for the first of the rows."""
 
-    beams: int
     penalty: float
     texts: list[str] = field(default_factory=list)
     row_s: float = 0.0
@@ -219,14 +218,13 @@ class Seq2SeqHead:
             return Decoding(*backbone.search)
         begin = time.perf_counter()
         spread = spread_evenly(rows, BEAM_ROWS)
-        trials = [_Trial(self.beams, penalty) for penalty in (1.0, *self.penalties)]
+        trials = [_Trial(penalty) for penalty in (1.0, *self.penalties)]
         for number, trial in enumerate(trials, 1):
-            backbone.search = trial.beams, trial.penalty
-            started, used = time.perf_counter(), spread[: len(trials[0].texts)] if trials[0].texts else spread
+            backbone.search = self.beams, trial.penalty
+            started, used = time.perf_counter(), spread[: len(trials[0].texts) or len(spread)]
             for start in range(0, len(used), GENERATE_BATCH):
                 part = used[start : start + GENERATE_BATCH]
-                # what a row took so far, once more for this batch
-                row_s = (time.perf_counter() - started) / max(1, len(trial.texts)) if trial.texts else trials[0].row_s
+                row_s = trial.row_s or trials[0].row_s  # what a row took so far, once more for this batch
                 if time.perf_counter() - begin + row_s * len(part) > limits.trial_s * number / len(trials):
                     break
                 trial.texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
@@ -248,7 +246,7 @@ class Seq2SeqHead:
             trial.errors = errors(trial.texts) if len(trial.texts) == len(used) else np.inf
         best = min(trials, key=lambda trial: trial.errors)
         better = len(used) >= MIN_BEAM_ROWS and best.errors < one and best.row_s <= limits.row_s
-        backbone.search = (best.beams, best.penalty) if better else (1, 1.0)
+        backbone.search = (self.beams, best.penalty) if better else (1, 1.0)
         tried = {f"{t.penalty:g}": t.errors for t in trials if np.isfinite(t.errors)}
         facts = {"rows": len(used), "errors_greedy": one, "errors_beams": tried, "seconds_per_row": best.row_s,
                  "seconds_allowed": limits.row_s}  # fmt: skip

@@ -23,12 +23,12 @@ from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
+from headstart.stages.subset import MIN_SCORED
 from headstart.stock_process import StockProcess
 from headstart.tasks.task import ControlSetup, Scores
 from headstart.types import Prediction, Silent
 
 CLOSING_S = 8.0  # of the time left, for what must follow the saved model's answers
-MIN_SCORED = 30  # test rows that are answered in any case
 SAVING_S = 20.0  # saving, checking the saved model, report
 DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
 
@@ -105,7 +105,8 @@ def _scored(context: Context, mixed: Rows, answered: int) -> NDArray[np.int64]:
         context.reporter.say(told)
         kept = np.isin(context.split.test, mixed[:answered])
         context.split = replace(context.split, test=context.split.test[kept])
-    return np.argsort(mixed[:answered], kind="stable")[np.argsort(np.argsort(context.split.test, kind="stable"))]
+    sorter = np.argsort(mixed[:answered])
+    return sorter[np.searchsorted(mixed[:answered], context.split.test, sorter=sorter)]
 
 
 def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:
