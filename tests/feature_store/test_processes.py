@@ -108,7 +108,7 @@ def test_whatever_the_moment_of_death_a_record_is_whole_or_missing(milliseconds,
 def test_a_killed_process_no_longer_holds_its_store(tmp_path):
     process = SPAWN.Process(target=write_and_hang, args=(tmp_path / "store",))
     process.start()
-    wait_for(lambda: list((tmp_path / "store").glob("*.part")))
+    wait_for(lambda: any(file.stat().st_size for file in (tmp_path / "store").glob("*.part")))
     assert evict(tmp_path, 0, lambda message: None) == []
     kill(process)
     assert evict(tmp_path, 0, lambda message: None) == [tmp_path / "store"]
