@@ -151,6 +151,11 @@ class Fitted:
     run: Path
     result: headstart.Result
 
+    @property
+    def has_features(self) -> bool:
+        """Whether its head reads pooled features."""
+        return self.shape.headline == "accuracy"
+
 
 @pytest.fixture(scope="module", params=PARAMETERS)
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
@@ -194,24 +199,34 @@ def test_bad_rows_are_quarantined_with_reasons(fitted: Fitted) -> None:
     assert all(row["reason"] for row in rows)
 
 
-def test_the_saved_model_runs_by_its_stock_loader_without_headstart(fitted: Fitted, tmp_path: Path) -> None:
-    """The stock scripts end with an error if anything imported headstart."""
+@dataclass(frozen=True)
+class Stock:
+    """What the stock script answers to a good input, and the features beside it; it ends with an error if anything
+    imported headstart.
+    """
+
+    answer: dict[str, Any]
+    features: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def stock(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    root = tmp_path_factory.mktemp("stock")
     script = STOCK / fitted.result.details["artifact"]["script"]
-    (tmp_path / "inputs.json").write_text(json.dumps([fitted.shape.good_input(fitted.data)]))
-    command = [
-        sys.executable,
-        str(script),
-        str(fitted.run / "model"),
-        str(tmp_path / "inputs.json"),
-        str(tmp_path / "out"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    stock = json.loads((tmp_path / "out").read_text())
+    good = fitted.shape.good_input(fitted.data)
+    (root / "inputs.json").write_text(json.dumps([good, good]))
+    files = [str(root / name) for name in ("inputs.json", "out", *(["features"] * fitted.has_features))]
+    subprocess.run([sys.executable, str(script), str(fitted.run / "model"), *files], check=True, capture_output=True)
+    features = np.fromfile(root / "features", dtype=np.float32) if fitted.has_features else np.zeros(0)
+    return Stock(json.loads((root / "out").read_text().splitlines()[0]), features.reshape(2, -1))
+
+
+def test_the_saved_model_runs_by_its_stock_loader_without_headstart(fitted: Fitted, stock: Stock) -> None:
     ours = next(headstart.load(fitted.run).stream([fitted.shape.good_input(fitted.data)]))
     if ours.text is not None:
-        assert stock["text"] == ours.text
+        assert stock.answer["text"] == ours.text
     else:
-        assert stock["probabilities"] == pytest.approx(ours.probabilities, abs=1e-5)
+        assert stock.answer["probabilities"] == pytest.approx(ours.probabilities, abs=1e-5)
 
 
 def test_the_model_card_s_loader_gives_the_predicted_answer(fitted: Fitted) -> None:
@@ -284,23 +299,17 @@ def test_what_is_not_sure_enough_keeps_its_candidates(fitted: Fitted) -> None:
         predictor.stream([good], scores.smallest_alpha / 2)
 
 
-def test_stock_features_are_those_that_the_detector_was_fitted_to(fitted: Fitted, tmp_path: Path) -> None:
+def test_stock_features_are_those_that_the_detector_was_fitted_to(fitted: Fitted, stock: Stock) -> None:
     """The detector's own development rows are rarely flagged, by features of the stock loader's process."""
     detector = load_detector(fitted.run / "model")
-    if fitted.shape.headline != "accuracy":
+    if not fitted.has_features:
         assert detector is None
         return
     assert detector is not None
     lines = (fitted.run / "predictions.jsonl").read_text().splitlines()
     assert fitted.result.details["ood"]["rows"] == len(lines)
-    script = STOCK / fitted.result.details["artifact"]["script"]
-    good = fitted.shape.good_input(fitted.data)
-    (tmp_path / "inputs.json").write_text(json.dumps([good, good]))
-    files = [str(tmp_path / name) for name in ("inputs.json", "out", "features")]
-    subprocess.run([sys.executable, str(script), str(fitted.run / "model"), *files], check=True, capture_output=True)
-    features = np.fromfile(tmp_path / "features", dtype=np.float32).reshape(2, -1)
-    (ours,) = headstart.load(fitted.run).stream([good])
-    assert 100 * (1 - detector.p_values(features)) == pytest.approx(ours.ood_percentile, abs=0.1)
+    (ours,) = headstart.load(fitted.run).stream([fitted.shape.good_input(fitted.data)])
+    assert 100 * (1 - detector.p_values(stock.features)) == pytest.approx(ours.ood_percentile, abs=0.1)
     assert ours.ood is False
     assert ours.to_json()["ood_percentile"] == ours.ood_percentile
 

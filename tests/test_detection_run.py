@@ -168,7 +168,7 @@ def test_a_large_picture_is_learnt_and_found_in_tiles(tmp_path: Path, monkeypatc
         Image.fromarray(pixels).save(file)
     (data / "annotations.json").write_text(json.dumps(content))
     found = headstart.fit(
-        data, model=tiny.image_model(tmp_path / "model"), budget=150, depth="head", out=tmp_path / "run"
+        data, model=tiny.image_model(tmp_path / "model"), budget=80, depth="head", out=tmp_path / "run"
     )
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text())["tile"] == 416
     assert any("tiles of 416 pixels" in note for note in found.details["data"]["notes"])

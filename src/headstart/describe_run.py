@@ -99,6 +99,8 @@ def _model(context: Context, selected: Selected) -> dict[str, Any]:
         "licence": source.licence,
         "source_domain": source.source_domain,
         "why": selected.why,
+        "windows": context.plan.windows or 1,
+        "windows_check": selected.windows_check,
         "candidates": [
             {
                 "id": c.source.id,

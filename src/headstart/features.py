@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Backbone, Item, Prefix, Record, Timed
+from headstart.backbones.records import is_finite, records_of
 from headstart.errors import ModelError
 from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
@@ -309,31 +310,25 @@ def _finite_records(
 
     Raises ModelError where torch does no better.
     """
-    lengths = [extractor.backbone.length(item) for _, _, item in batch]
-    records = [_record(extractor.prefix, outputs, row, length) for row, length in enumerate(lengths)]
-    if all(map(_is_finite, records)):
+    backbone, prefix, name = extractor.backbone, extractor.prefix, extractor.engine.name
+    items = [item for _, _, item in batch]
+    records = records_of(backbone, prefix, items, outputs)
+    if all(map(is_finite, records)):
         return records
-    prefix, name = extractor.prefix, extractor.engine.name
     if extractor.batches_by_torch == 0 and name != "torch":
         told = f"{name} gave values that are not finite: such batches are computed by torch, which is slower"
         say(f"{told[0].upper()}{told[1:]}.")
         extractor.engine = replace(extractor.engine, why=f"{extractor.engine.why}; {told}")
     extractor.batches_by_torch += 1
-    inputs = extractor.backbone.collate([item for _, _, item in batch])
-    outputs = compile_torch(prefix.module, prefix.input_names)(inputs)
-    records = [_record(prefix, outputs, row, length) for row, length in enumerate(lengths)]
+    outputs = compile_torch(prefix.module, prefix.input_names)(backbone.collate(items))
+    records = records_of(backbone, prefix, items, outputs)
     for (_, example, _), record in zip(batch, records):
-        if not _is_finite(record):
+        if not is_finite(record):
             raise ModelError(
-                f"{extractor.backbone.source.id} turns {example.id} into values that are not finite (NaN or infinite). "
+                f"{backbone.source.id} turns {example.id} into values that are not finite (NaN or infinite). "
                 "Its weights may be damaged, or made for another precision; get them again or name another model."
             )
     return records
-
-
-def _is_finite(record: Record) -> bool:
-    """Whether every number is; a finite sum says so in one fast pass."""
-    return all(math.isfinite(float(a.sum())) or bool(np.isfinite(a).all()) for a in record.values())
 
 
 def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record]]) -> None:
@@ -343,17 +338,6 @@ def _flush(extractor: Extractor, pending: dict[tuple[str, str], dict[str, Record
         except OverflowError as error:
             raise ModelError(f"{error} --engine torch does, where there is no GPU.") from error
     pending.clear()
-
-
-def _record(prefix: Prefix, outputs: list[NDArray[np.float32]], row: int, length: int) -> Record:
-    """One example's arrays, without what was padded along its ragged axes."""
-    real = prefix.shapes(length) if prefix.shapes else {}
-    record = {}
-    for name, out in zip(prefix.output_names, outputs):
-        ragged = prefix.ragged.get(name, ())
-        shape = real.get(name) or tuple(length if a in ragged else n for a, n in enumerate(out.shape[1:]))
-        record[name] = np.array(out[row][tuple(map(slice, shape))])
-    return record
 
 
 def _chunks(backbone: Backbone, work: Sequence[tuple[str, Example]]) -> Iterator[list[_Entry]]:

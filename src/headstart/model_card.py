@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.run_dir import write_atomically
+from headstart.stock import windows
 
 # tasks whose name on model hubs is another
 PIPELINE_TAGS = {"speech-recognition": "automatic-speech-recognition"}
@@ -50,6 +51,21 @@ tokens = tokenizer(["a text"], padding=True, truncation=True, return_tensors="pt
 keep = tokens["attention_mask"].unsqueeze(-1)
 with torch.inference_mode():
     pooled = (encoder(**tokens).last_hidden_state * keep).sum(1) / keep.sum(1){normalise}
+chances = (pooled @ dense["linear.weight"].T + dense["linear.bias"]).softmax(-1)[0]
+print(encoder.config.id2label[int(chances.argmax())], float(chances.max()))""",
+    "transformers_texts.py:windows": """\
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, {architecture}
+
+tokenizer, encoder = AutoTokenizer.from_pretrained("."), {architecture}.from_pretrained(".").eval()
+dense = load_file("{dense}/model.safetensors")
+text = "a text"  # however long: it is read in windows, {windows} at most
+rows = tokenizer(text, padding=True, truncation=True, return_overflowing_tokens=True, return_tensors="pt")
+tokens = {name: rows[name][:{windows}] for name in tokenizer.model_input_names}
+keep = tokens["attention_mask"].unsqueeze(-1)
+with torch.inference_mode():
+    pooled = ((encoder(**tokens).last_hidden_state * keep).sum((0, 1)) / keep.sum())[None]{normalise}
 chances = (pooled @ dense["linear.weight"].T + dense["linear.bias"]).softmax(-1)[0]
 print(encoder.config.id2label[int(chances.argmax())], float(chances.max()))""",
     "transformers_recordings.py": """\
@@ -203,6 +219,8 @@ _SEVERAL = {
 def _loader(folder: Path, script: str, layout: str) -> str:
     if script == "text_to_text.py" and "suffix" in json.loads((folder / "config.json").read_text()):
         script, layout = f"{script}:decoder", ""  # its prompt goes around the text
+    if (folder / windows.FILE).is_file():
+        layout = "windows"
     text = _LOADERS.get(script) or _LOADERS[f"{script}:{layout}"]
     if (folder / "thresholds.json").is_file():
         for one, several in _SEVERAL.items():
@@ -214,6 +232,7 @@ def _loader(folder: Path, script: str, layout: str) -> str:
     normalise = "\n    pooled = torch.nn.functional.normalize(pooled)" if unit_length else ""
     architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
     filled = {"{dense}": modules[-1]["path"], "{normalise}": normalise, "{architecture}": architecture}
+    filled["{windows}"] = str(windows.windows_of(folder))
     for placeholder, value in filled.items():
         text = text.replace(placeholder, value)
     return text

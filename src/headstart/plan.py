@@ -23,7 +23,8 @@ class RungPlan:
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    precision: that the frozen part runs in, "f32" or "16-bit". select_rows: rows that score each candidate. dev_rows:
+    precision: that the frozen part runs in, "f32" or "16-bit". windows: of a long text that are read, 1 for its
+    beginning alone. select_rows: rows that score each candidate. dev_rows:
     development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
@@ -34,6 +35,7 @@ class Plan:
     model: str | None = None
     engine: str | None = None
     precision: str | None = None
+    windows: int | None = None
     select_rows: int = 600
     dev_rows: int | None = None
     views: tuple[str, ...] | None = None

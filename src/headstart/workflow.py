@@ -37,6 +37,7 @@ from headstart.stages.select import engine_sample, select
 from headstart.stages.shift import shift
 from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
 from headstart.stages.uncertainty import calibrate_uncertainty
+from headstart.stages.windows import settle_windows
 from headstart.thumbnails import thumbnails_of
 from headstart.types import Dataset, Reporter
 
@@ -78,6 +79,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
     clock, run = context.clock, context.run
     with clock.stage("select"):
         selected = select(context)
+        settle_windows(context, selected)
         settle_precision(context, selected)
         selected.extractor.time_torch(engine_sample(context))
     # the stores that this run has opened stay

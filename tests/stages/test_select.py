@@ -17,7 +17,7 @@ from headstart.errors import ModelError
 from headstart.heads.head import CandidateScore
 from headstart.plan import Plan
 from headstart.settings import Settings
-from headstart.stages.select import _choose, _Measured, _opened, _scoring_rows, candidates
+from headstart.stages.select import _choose, _Measured, _opened, candidates, scoring_rows
 from headstart.tasks import TASKS
 from headstart.types import Candidate, Dataset, Example, ModelSource, Silent
 
@@ -133,7 +133,7 @@ def test_candidates_are_scored_on_as_many_rows_as_a_tenth_of_the_budget_allows(
     examples = tuple(Example(str(r), "", "ab"[r % 2], str(r), str(r)) for r in range(3000))
     context.dataset = Dataset("image-classification", "image", Path(), examples, (), ("a", "b"), {}, "f")
     context.split = Split(np.arange(3000), np.arange(0), np.arange(3000) % 3, "holdout")
-    found = _scoring_rows(context, rates)
+    found = scoring_rows(context, rates)
     assert len(found) == pytest.approx(rows, abs=rows * 0.1)
     assert context.plan.select_rows == rows
     assert np.mean(found % 2) == pytest.approx(0.5, abs=0.02)

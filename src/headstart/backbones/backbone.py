@@ -182,6 +182,33 @@ class Backbone(Protocol):
 
 
 @runtime_checkable
+class Windowed(Protocol):
+    """A backbone that can read on where inputs are longer than the network reads: in windows, each a row of a batch.
+
+    windows: of one input at most; 1 where the beginning alone is read. max_tokens: of a window.
+    """
+
+    windows: int
+    max_tokens: int
+
+    @property
+    def can_read_on(self) -> bool:
+        """Whether this network's windows can be joined."""
+
+    def reading_on(self, windows: int) -> Backbone:
+        """The same network, reading so many windows of each input at most."""
+
+    def token_counts(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each whole input."""
+
+    def window_lengths(self, item: Item) -> list[int]:
+        """Length of each row that collate makes of this item."""
+
+    def joined(self, parts: Sequence[Record], lengths: Sequence[int]) -> Record:
+        """One input's record from those of its rows."""
+
+
+@runtime_checkable
 class Timed(Protocol):
     """A backbone whose training steps are shorter for shorter inputs, though all states have one size."""
 

@@ -82,6 +82,10 @@ class CutNetwork:
         """A trainable copy of the network as it is, called like suffix(None)."""
         return Positional(copy.deepcopy(self.adapter.module), tuple(self.adapter.inputs))
 
+    def hands_on_tokens(self, cut: str | None) -> bool:
+        """Whether this cut's state is nothing but arrays with one row for each token; None has the tokens."""
+        return cut is None or all(tensor.ragged == (0,) for tensor in self._cuts[cut].state)
+
     def batch_state(self, cut: str, records: Sequence[Record]) -> tuple[tuple[torch.Tensor, ...], list[int]]:
         """Cached states of this cut, padded to the longest and stacked, and each example's own length along them."""
         tensors = self._cuts[cut].state

@@ -73,9 +73,12 @@ def longest_of(backbone: Writes, targets: Sequence[str]) -> int:
     return longest + longest // 2 + 4
 
 
-def told_cut_off(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> str:
-    """How many texts have more tokens than the model reads; "" for none."""
-    count = sum(len(ids) > max_tokens for ids in tokens(tokenizer, list(texts), verbose=False))
-    if not count:
-        return ""
-    return f"{count} of {len(texts)} texts are longer than the {max_tokens} tokens that the model reads"
+def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens of each whole text."""
+    return [len(ids) for ids in tokens(tokenizer, list(texts), verbose=False)]
+
+
+def told_cut_off(counts: Sequence[int], max_tokens: int) -> str:
+    """How many texts have more tokens than the model reads; "" for none. counts: tokens of each text."""
+    longer = sum(count > max_tokens for count in counts)
+    return f"{longer} of {len(counts)} texts are longer than the {max_tokens} tokens that are read" if longer else ""

@@ -24,7 +24,14 @@ from torch import nn
 from headstart.backbones.adapters import MAX_TOKENS, NextTokens, next_tokens_adapter
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
-from headstart.backbones.token_batches import IGNORED_LABEL, longest_of, padded_tokens, taught_loss, told_cut_off
+from headstart.backbones.token_batches import (
+    IGNORED_LABEL,
+    longest_of,
+    padded_tokens,
+    taught_loss,
+    token_counts,
+    told_cut_off,
+)
 from headstart.backbones.transformers_load import load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.backbones.writing import Searching
@@ -116,7 +123,7 @@ class CausalBackbone(Searching):
 
     def cut_off(self, examples: Sequence[Example]) -> str:
         room = self.longest_prompt - len(self._prompt([""])[0])
-        return told_cut_off(self.tokenizer, [e.input for e in examples], room)
+        return told_cut_off(token_counts(self.tokenizer, [e.input for e in examples]), room)
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return padded_tokens(items, self.pad_id, self.longest_prompt + self.longest_answer)

@@ -3,6 +3,8 @@
 Pooled features: the mean over real tokens, and what the stock classifier reads where that is pretrained: the pooler of
 BERT, the last real token of a decoder. The mean ships as a sentence-transformers folder (layout portable), the others
 as a stock sequence classifier. Of an encoder-decoder (T5) the encoder is taken.
+Longer texts than the network reads are cut off, or read in windows whose tokens all count alike in the mean; then a
+file beside the checkpoint says in how many.
 Recipe: AdamW, warm-up 10%; the published 2e-5 is for tuning every layer, a single layer takes about ten times that.
 """
 
@@ -13,6 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +28,14 @@ from torch import nn
 from headstart.backbones.adapters import Tokens, adapter_for, max_tokens
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork, mask_of
-from headstart.backbones.token_batches import padded_tokens, told_cut_off
+from headstart.backbones.token_batches import padded_tokens, token_counts, told_cut_off
 from headstart.backbones.transformers_load import labelled, load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
+from headstart.backbones.windows import INNER, JoinedWindows, cut_into, joined_record, owners, window_lengths
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
 from headstart.stock.pairs import tokens
+from headstart.stock.windows import FILE, windows
 from headstart.types import Example, ModelSource
 
 RECIPES = {
@@ -43,6 +48,7 @@ RECIPES = {
     ),
 }
 MAX_TOKENS = 256
+MAX_BATCH_WINDOWS = 64  # of a training step, where texts are read in several
 # what a stock classifier reads -> the features, simplest to ship first
 _FEATURES = {"": ("mean",), "pooler": ("mean", "native"), "last": ("native", "mean")}
 
@@ -60,24 +66,32 @@ class TextBackbone:
     base_cut: str | None = None
     allow_l2 = {"mean": True, "native": False}  # noqa: RUF012
 
-    def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str) -> None:
+    def __init__(self, source: ModelSource, model: Any, tokenizer: Any, weights_key: str, windows: int = 1) -> None:
+        """windows: of one text that are read at most; with more than one the only feature is the mean."""
         self.source = source
         self.model = model.eval()
         self.tokenizer = tokenizer
         adapter = adapter_for(model)
         assert isinstance(adapter.module, Tokens)
         decoder = adapter.module.native == "last"
-        self.features: tuple[str, ...] = _FEATURES[adapter.module.native]
+        self.windows = windows
+        self.features: tuple[str, ...] = _FEATURES[adapter.module.native] if windows == 1 else ("mean",)
         self.without_bias: tuple[str, ...] = ("native",) if decoder else ()
         self.pad_id = _padding(model, tokenizer, decoder)
         self.max_tokens = _max_tokens(source.folder, model, tokenizer)
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
         described = f"{weights_key}|{tokenizer_key(tokenizer)}|{self.max_tokens}|{','.join(sorted(self.features))}"
+        described += f"|{windows}" if windows > 1 else ""
         self.key = hashlib.sha256(described.encode()).hexdigest()
+        self._weights_key = weights_key
 
     def encode(self, example: Example, view: str) -> Item:
         del view
-        (ids,) = tokens(self.tokenizer, [example.input], truncation=True, max_length=self.max_tokens)
+        if self.windows > 1:
+            (parts,) = windows(self.tokenizer, [example.input], self.windows, self.max_tokens)
+            ids = [token for part in parts for token in part]
+        else:
+            (ids,) = tokens(self.tokenizer, [example.input], truncation=True, max_length=self.max_tokens)
         while len(ids) > 1 and ids[-1] == self.pad_id:  # to a stock decoder these are padding, wherever they come from
             ids.pop()
         return {"input_ids": np.array(ids or [self.pad_id], dtype=np.int64)}  # (T,)
@@ -86,34 +100,64 @@ class TextBackbone:
         return len(item["input_ids"])
 
     def cut_off(self, examples: Sequence[Example]) -> str:
-        return told_cut_off(self.tokenizer, [e.input for e in examples], self.max_tokens)
+        marks = self.tokenizer.num_special_tokens_to_add()
+        return told_cut_off(self.token_counts(examples), self.windows * (self.max_tokens - marks) + marks)
+
+    def token_counts(self, examples: Sequence[Example]) -> list[int]:
+        return token_counts(self.tokenizer, [e.input for e in examples])
+
+    @property
+    def can_read_on(self) -> bool:
+        return bool(self.tokenizer.is_fast) and not self._network.adapter.padding_changes
+
+    def reading_on(self, windows: int) -> TextBackbone:
+        return TextBackbone(self.source, self.model, self.tokenizer, self._weights_key, windows)
+
+    def window_lengths(self, item: Item) -> list[int]:
+        return window_lengths(self.length(item), self.max_tokens)
+
+    def joined(self, parts: Sequence[Record], lengths: Sequence[int]) -> Record:
+        return joined_record(parts, lengths, self.features)
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
-        return padded_tokens(items, self.pad_id, self.max_tokens)
+        """Padded rows, one for each window."""
+        rows = [part for item in items for part in cut_into(item, self.max_tokens)]
+        return padded_tokens(rows, self.pad_id, self.max_tokens)
 
     @property
     def depths(self) -> tuple[Depth, ...]:
-        return self._network.depths
+        """Where texts are read in windows, only those that hand on nothing but one state for each token."""
+        found = self._network.depths
+        return found if self.windows == 1 else tuple(d for d in found if self._network.hands_on_tokens(d.cut))
 
     def recipe(self, depth: Depth) -> Recipe:
-        return self._network.recipe(depth)
+        found = self._network.recipe(depth)
+        return replace(found, batch_size=min(found.batch_size, max(1, MAX_BATCH_WINDOWS // self.windows)))
 
     def prefix(self, cuts: Sequence[str]) -> Prefix:
         return self._network.prefix(cuts)
 
     def suffix(self, cut: str | None) -> nn.Module:
-        return self._network.suffix(cut)
+        return self._joining(self._network.suffix(cut))
 
     def live(self) -> nn.Module:
-        return self._network.live()
+        return self._joining(self._network.live())
+
+    def _joining(self, network: nn.Module) -> nn.Module:
+        return network if self.windows == 1 else JoinedWindows(network)
 
     def batch_state(self, cut: str | None, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
-        """States padded to the longest, then the mask; token numbers and mask for None."""
+        """States padded to the longest, then the mask; token numbers and mask for None.
+
+        Where texts are read in windows, each is a row, and then comes each row's text.
+        """
+        parts = [cut_into(record, self.max_tokens) for record in records]
+        rows = [row for of_one in parts for row in of_one]
+        owner = () if self.windows == 1 else (owners([len(of_one) for of_one in parts]),)
         if cut is None:
-            items: list[Item] = [dict(record) for record in records]
-            return tuple(torch.from_numpy(value) for value in self.collate(items).values())
-        states, lengths = self._network.batch_state(cut, records)
-        return (*states, mask_of(lengths))
+            return (*(torch.from_numpy(value) for value in self.collate(rows).values()), *owner)
+        states, lengths = self._network.batch_state(cut, rows if self.windows > 1 else records)
+        return (*states, mask_of(lengths), *owner)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TextBackbone:
         del sample
@@ -121,19 +165,21 @@ class TextBackbone:
         model = type(self.model)(copy.deepcopy(self.model.config))
         if getattr(self.model, "pooler", None) is None:
             model.pooler = None
-        return TextBackbone(self.source, model, self.tokenizer, weights_digest(model.state_dict()))
+        return TextBackbone(self.source, model, self.tokenizer, weights_digest(model.state_dict()), self.windows)
 
     def save(
         self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
     ) -> str:
         assert head is not None, "a text classifier has a head"
-        base = with_tuned(self.model, tuned)
+        base = with_tuned(self.model, {_own_name(name): value for name, value in tuned.items()})
         base.config = labelled(base.config, classes)
         self._save_tokenizer(folder)
         if head.feature == "native":
             return _save_native(folder, base, head)
         base.save_pretrained(folder)
         _save_modules(folder, head, self.max_tokens)
+        if self.windows > 1:
+            _write_json(folder / FILE, {"windows": self.windows})
         return "portable"
 
     def _save_tokenizer(self, folder: Path) -> None:
@@ -144,6 +190,11 @@ class TextBackbone:
         vocabulary = self.source.folder / "vocab.txt"
         if vocabulary.is_file():
             shutil.copyfile(vocabulary, folder / "vocab.txt")
+
+
+def _own_name(name: str) -> str:
+    """Of a weight in the network itself, which is joined where texts are read in windows."""
+    return name.removeprefix(INNER).removeprefix("graph_module.")
 
 
 def _save_native(folder: Path, base: Any, head: AffineHead) -> str:

@@ -24,7 +24,7 @@ from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe
 from headstart.backbones.cut_network import mask_of
 from headstart.backbones.languages import language_codes, mark_target, target_tag
 from headstart.backbones.places import padded
-from headstart.backbones.token_batches import longest_of, padded_tokens, told_cut_off
+from headstart.backbones.token_batches import longest_of, padded_tokens, token_counts, told_cut_off
 from headstart.backbones.transformers_load import load_pretrained, tokenizer_key
 from headstart.backbones.weights import weights_digest, with_tuned
 from headstart.backbones.writing import Taught
@@ -151,7 +151,7 @@ class TextToTextBackbone(Taught):
         return len(item["input_ids"])
 
     def cut_off(self, examples: Sequence[Example]) -> str:
-        return told_cut_off(self.tokenizer, [self.prompt + e.input for e in examples], self.max_tokens)
+        return told_cut_off(token_counts(self.tokenizer, [self.prompt + e.input for e in examples]), self.max_tokens)
 
     def collate(self, items: Sequence[Item]) -> dict[str, NDArray[np.generic]]:
         return padded_tokens(items, self.pad_id, self.max_tokens)

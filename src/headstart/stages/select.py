@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from headstart import sources
-from headstart.backbones.backbone import Depth
+from headstart.backbones.backbone import Backbone, Depth
 from headstart.backbones.load import load_backbone, stock_script
 from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
@@ -37,6 +37,7 @@ class Selected:
     """The chosen backbone with its extractor, why it was chosen, and everything considered.
 
     exact: the extractor in float32, where that of the run is not. precision_check: what was measured before it was not.
+    windows_check: what was measured before long inputs were read on, or why they are not; "" where none is long.
     """
 
     extractor: Extractor
@@ -45,6 +46,7 @@ class Selected:
     why: str
     exact: Extractor | None = None
     precision_check: str = ""
+    windows_check: str = ""
 
     @property
     def exact_rate(self) -> float:
@@ -65,7 +67,7 @@ def select(context: Context) -> Selected:
         why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
         return Selected(extractor, problem, [Candidate(found[0])], why)
     measured = [_opened(context, source, number == 0) for number, source in enumerate(found)]
-    rows = _scoring_rows(context, [m.extractor.rate for m in measured if m.extractor is not None])
+    rows = scoring_rows(context, [m.extractor.rate for m in measured if m.extractor is not None])
     for m in measured:
         _score(context, m, rows)
         c = m.candidate
@@ -141,7 +143,7 @@ def candidates(context: Context) -> list[ModelSource]:
         return [sources.get(fitting_ids[0], context.reporter)]
 
 
-def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
+def scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
     """Development rows to score on: whole groups, stratified by class, at most plan.select_rows, fewer for slow models.
 
     rates: examples per second of each candidate.
@@ -160,7 +162,11 @@ def _scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
 
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     context.reporter.say(f"Loading {source.id}")
-    backbone = load_backbone(source, context.task.target_kind, context.dataset)
+    return open_backbone(context, load_backbone(source, context.task.target_kind, context.dataset))
+
+
+def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Problem]:
+    """Its frozen part ready to run, with the states of those cuts that fit disk and budget, and its task."""
     sample = engine_sample(context)
     engine = context.plan.engine or context.settings.engine
     wanted = (backbone.base_cut, *(depth.cut for depth in offered_depths(context, backbone)))
@@ -169,7 +175,7 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
     _keep_affordable_states(context, extractor)
     context.run.log(
         "engine",
-        model=source.id,
+        model=backbone.source.id,
         engine=extractor.engine.name,
         why=extractor.engine.why,
         examples_per_second=extractor.rate,
