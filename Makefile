@@ -85,6 +85,7 @@ docs: $(STAMP)
 # cli_startup: seconds of --help. extraction: frozen features, against timm, OpenVINO's throughput mode, sentence-
 # transformers and transformers. elpv_head, text_head: new heads, against logistic regression on the rivals' features.
 # calibration: probabilities, against scikit-learn's, and coverage of conformal sets. ood: strange inputs.
+# few_shot_texts: 16 texts a class, against logistic regression, Trainer and SetFit.
 # few_shot_images, tags: ten pictures a class, several tags for each text, against logistic regression. pretrain_images:
 # a ResNet and a VGG pretrained in minutes, against themselves from random weights. label_errors: planted flips, against
 # cleanlab. speech_decoder: against Whisper untouched; speech_french: with a language that it does not know.

@@ -62,12 +62,20 @@ def model_folder(model: str) -> Path:
 
 
 def rival(
-    script: str, model: Path, tables: tuple[Path, Path], folder: Path, python: str | Path = sys.executable
+    script: str,
+    model: Path,
+    tables: tuple[Path, Path],
+    folder: Path,
+    python: str | Path = sys.executable,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[Process, dict[str, Any]]:
-    """Run a script of rivals/ on the same rows; its predictions and seconds. python: where it has an environment."""
+    """Run a script of rivals/ on the same rows; its predictions and seconds.
+
+    python: where it has packages of its own. environment: variables that are its settings.
+    """
     out = folder / f"{Path(script).stem}.json"
     process = run_process([python, HERE / "rivals" / script, model, *tables, out],
-                          {"HF_HUB_OFFLINE": "1", **_paths(python)})  # fmt: skip
+                          {"HF_HUB_OFFLINE": "1", **_paths(python), **(environment or {})})  # fmt: skip
     return process, json.loads(out.read_text(encoding="utf-8"))
 
 
