@@ -112,9 +112,11 @@ def open_extractor(
     reporter: Reporter,
     engine: str = "auto",
     cuts: Sequence[str] = (),
+    inputs: int | None = None,
 ) -> Extractor:
     """Compile the prefix with the engine that a micro-benchmark on these examples finds fastest.
 
+    inputs: how many will be extracted, of which few are not worth a conversion.
     sample: some tens of examples, drawn evenly. cuts: those whose states are to be cached beside the pooled features.
     """
     begin = time.perf_counter()
@@ -123,7 +125,8 @@ def open_extractor(
     batch = backbone.collate(items)
     named = f"{backbone.key}|{','.join(cuts)}|{openvino_version()}|{torch.__version__}"
     kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
-    chosen = choose_engine(prefix.module, batch, prefix.input_names, prefix.dynamic_shapes, reporter.say, engine, kept)
+    given = prefix.module, batch, prefix.input_names, prefix.dynamic_shapes
+    chosen = choose_engine(*given, reporter.say, engine, kept, inputs)
     parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
     extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts, kept)
     extractor.speedup = speedup

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from headstart.errors import SettingError
+from headstart.runtime import choose as choose_module
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
 from headstart.runtime.choose import choose_engine
@@ -32,9 +33,14 @@ class _Small(nn.Module):
         return state, state.mean((2, 3))
 
 
-def choose(wanted: str = "auto", kept: Path | None = None, say: Callable[[str], None] = lambda message: None) -> Engine:
+def choose(
+    wanted: str = "auto",
+    kept: Path | None = None,
+    say: Callable[[str], None] = lambda message: None,
+    inputs: int | None = None,
+) -> Engine:
     shapes = {"x": {0: torch.export.Dim("batch", min=1, max=64)}}
-    return choose_engine(_Small().eval(), SAMPLE, ("x",), shapes, say, wanted, kept)
+    return choose_engine(_Small().eval(), SAMPLE, ("x",), shapes, say, wanted, kept, inputs)
 
 
 def assert_equals_torch(engine: Engine) -> None:
@@ -53,6 +59,24 @@ def test_openvino_gives_torch_s_answers() -> None:
     assert engine.name == "openvino"
     assert engine.examples_per_second > 0
     assert_equals_torch(engine)
+
+
+def test_few_inputs_are_not_worth_a_conversion_and_that_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "network"
+    engine = choose(kept=kept, inputs=3)
+    assert (engine.name, engine.remembered) == ("torch", False)
+    assert engine.why.startswith("3 inputs take about 0.0 s on torch: converting")
+    assert engine.torch_examples_per_second == engine.examples_per_second
+    assert_equals_torch(engine)
+    assert not list(tmp_path.iterdir())
+    # more inputs, and an engine asked for by name, are measured; what was measured then serves few inputs as well
+    monkeypatch.setattr(choose_module, "FEW_SECONDS", 0.0)
+    assert "times" in choose(kept=kept, inputs=3).why
+    monkeypatch.undo()
+    assert choose(kept=kept, inputs=3).remembered
+    assert choose("openvino", inputs=3).name == "openvino"
 
 
 def timed_as(seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -26,6 +26,7 @@ from headstart.runtime.engine import Batch, Engine
 from headstart.runtime.memory import Choice, circumstances, recall, remember
 
 ENGINES = ("auto", "openvino", "torch")
+FEW_SECONDS = 5.0  # of torch for all inputs, within which no conversion pays: it takes about as long
 
 
 def choose_engine(
@@ -36,9 +37,11 @@ def choose_engine(
     say: Callable[[str], None],
     wanted: str = "auto",
     kept: Path | None = None,
+    inputs: int | None = None,
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
+    inputs: how many are to be computed; where torch is through with them in seconds, nothing is converted.
     kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
@@ -51,6 +54,8 @@ def choose_engine(
     file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
+    if (choice is None or chosen is None) and inputs is not None and (few := _torch_for_few(job, wanted, inputs)):
+        return _engine(job, *few)  # not remembered: more inputs may be worth a conversion
     if choice is None or chosen is None:
         chosen, choice = _measure(job, wanted)
         remember(file, holds_for, choice)
@@ -58,6 +63,27 @@ def choose_engine(
     if choice.fallback:
         say(choice.fallback)
     return _engine(job, chosen, replace(choice, why=f"remembered from an earlier run: {choice.why}"), remembered=True)
+
+
+def _torch_for_few(job: Job, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
+    """Torch, where it takes no longer for so many inputs than a conversion would; else None."""
+    if wanted != "auto" or torch_engine.device_name() == "cuda":
+        return None
+    reference = run_reference(job)
+    if inputs * reference.seconds > 4 * FEW_SECONDS * _examples(job):  # a first run may take some times as long
+        return None
+    notes: list[str] = []
+    candidates = time_torch(job, reference, notes, float("inf"))
+    chosen = min(candidates, key=lambda c: c.seconds)
+    rates = {c.label: _examples(job) / c.seconds for c in candidates}
+    seconds = inputs / rates[chosen.label]
+    if seconds > FEW_SECONDS:
+        return None
+    why = f"{inputs} inputs take about {seconds:.1f} s on torch: converting the network would take longer"
+    told = "; ".join((why, *notes))
+    return chosen, Choice(
+        "torch", chosen.setting, chosen.precision, rates, rates[chosen.label], told, chosen.network, ""
+    )
 
 
 def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:

@@ -171,7 +171,9 @@ def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Prob
     engine = context.plan.engine or context.settings.engine
     wanted = (backbone.base_cut, *(depth.cut for depth in offered_depths(context, backbone)))
     cuts = tuple(dict.fromkeys(cut for cut in wanted if cut is not None))
-    extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine, cuts)
+    views = 1 if context.settings.depth == "head" else len(backbone.views)
+    inputs = views * len(context.split.dev)
+    extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine, cuts, inputs)
     _keep_affordable_states(context, extractor)
     context.run.log(
         "engine",

@@ -35,7 +35,7 @@ def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: Contr
     pretrained = setup.extractor
     # without pooled features the head reads the state of the shallowest cut
     cuts = () if random.base_cut is None else (random.base_cut,)
-    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine, cuts)
+    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine, cuts, len(examples))
     before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
     return Control("same network with random weights, same head", before, after, len(train), test)
