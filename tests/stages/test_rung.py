@@ -44,7 +44,7 @@ class Ladder:
         self.finished_an_epoch = False  # where a training is stopped
         self.differences: dict[str, Differences] = {}
         self.planned_folds = folds
-        recipe = SimpleNamespace(batch_size=32)
+        recipe = SimpleNamespace(batch_size=32, contrast=0.0)
         head = SimpleNamespace(build=lambda *a: None, decision_metric="log_loss")
         self.context: Any = SimpleNamespace(
             settings=Settings("data", **settings),
@@ -202,7 +202,7 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
 
 def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96) -> RungPlan | str:
     """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8."""
-    recipe = SimpleNamespace(batch_size=32, min_epochs=3, max_epochs=8)
+    recipe = SimpleNamespace(contrast=0.0, batch_size=32, min_epochs=3, max_epochs=8)
     context: Any = SimpleNamespace(
         settings=Settings("data", depth=depth),
         plan=Plan(),

@@ -73,6 +73,7 @@ class Recipe:
     layer_decay: each unit further from the head learns at this share of the next one's rate.
     pull_to_start: L2-SP as decoupled decay: share of the way back to the start that weights behind the cut are drawn
     at each step, times the schedule's rate. label_smoothing: share of each target spread over all classes.
+    contrast: weight of a loss that draws pooled features of one class together, for classes with few labels.
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     """
 
@@ -86,6 +87,7 @@ class Recipe:
     layer_decay: float = 1.0
     pull_to_start: float = 0.0
     label_smoothing: float = 0.0
+    contrast: float = 0.0
     averaged_share: float = 0.1
 
     def at_rate(self, factor: float) -> Recipe:

@@ -39,8 +39,8 @@ from headstart.stock.windows import FILE, windows
 from headstart.types import Example, ModelSource
 
 RECIPES = {
-    "block": Recipe(learning_rate=2e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=6),
-    "third": Recipe(learning_rate=1e-4, head_learning_rate=5e-4, batch_size=32, max_epochs=8),
+    "block": Recipe(learning_rate=2e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=6, contrast=1.0),
+    "third": Recipe(learning_rate=1e-4, head_learning_rate=5e-4, batch_size=32, max_epochs=8, contrast=1.0),
     "all": Recipe(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
     "lora": Recipe(learning_rate=3e-4, head_learning_rate=3e-4, batch_size=32, max_epochs=10),
     "scratch": Recipe(

@@ -14,6 +14,8 @@ from torch import nn
 
 from headstart.backbones.backbone import SCRATCH, Depth
 from headstart.heads.head import (
+    PLAIN,
+    Aim,
     BaseFit,
     CandidateScore,
     Difference,
@@ -29,6 +31,7 @@ from headstart.transferability import h_score, log_me
 from headstart.types import Prediction, Reporter
 
 OUTPUT_BATCH = 128
+CONTRAST_TEMPERATURE = 0.1
 
 
 class _Classifier(Tunable):
@@ -51,11 +54,31 @@ class _Classifier(Tunable):
         return features
 
     def forward(self, *state: torch.Tensor) -> torch.Tensor:
-        pooled = self.pooled(*state)  # (B, D)
+        return self.logits(self.pooled(*state))
+
+    def logits(self, pooled: torch.Tensor) -> torch.Tensor:
+        """(B, D) -> (B, C)."""
         if self.unit_length:
             pooled = nn.functional.normalize(pooled, dim=-1)
-        logits: torch.Tensor = self.head(pooled)  # (B, D) -> (B, C)
+        logits: torch.Tensor = self.head(pooled)
         return logits
+
+
+def contrast(pooled: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Supervised contrastive loss of features (B, D) with labels (B,), nats (Khosla et al. 2020, L_out).
+
+    Each row tells those of its own class from the others by cosine likeness; 0 where no row has a companion.
+    """
+    unit = nn.functional.normalize(pooled, dim=-1)
+    itself = torch.eye(len(labels), dtype=torch.bool)
+    likeness = (unit @ unit.T / CONTRAST_TEMPERATURE).masked_fill(itself, -torch.inf)
+    companions = (labels[:, None] == labels[None, :]) & ~itself
+    counts = companions.sum(1)
+    if not counts.any():
+        return pooled.sum() * 0.0
+    log_shares = (likeness - likeness.logsumexp(1, keepdim=True)).masked_fill(~companions, 0.0)
+    found: torch.Tensor = -(log_shares.sum(1)[counts > 0] / counts[counts > 0]).mean()
+    return found
 
 
 @dataclass(frozen=True)
@@ -129,13 +152,15 @@ class ClassHead:
         return _Classifier(depth.cut, network, base)
 
     def step_loss(
-        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, aim: Aim = PLAIN
     ) -> torch.Tensor:
-        """Cross-entropy, each row in a view drawn at random."""
+        """Cross-entropy, each row in a view drawn at random; where wanted, a contrast between the rows beside it."""
+        assert isinstance(module, _Classifier)
         views = [problem.features.views[i] for i in rng.integers(len(problem.features.views), size=len(rows))]
         target = torch.from_numpy(problem.labels[rows])
-        logits = module(*problem.inputs(rows, module.cut, views))
-        return nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
+        pooled = module.pooled(*problem.inputs(rows, module.cut, views))
+        loss = nn.functional.cross_entropy(module.logits(pooled), target, label_smoothing=aim.label_smoothing)
+        return loss + aim.contrast * contrast(pooled, target) if aim.contrast else loss
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
         logits = self._logits(problem, module, rows).astype(np.float64)

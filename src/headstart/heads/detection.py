@@ -18,7 +18,7 @@ from headstart.data.box_views import View
 from headstart.data.boxes import Box, boxes_of, corners_of
 from headstart.data.scenes import tiles_of
 from headstart.features import Features
-from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
+from headstart.heads.head import PLAIN, Aim, BaseFit, CandidateScore, Difference, Outputs, Tunable, tuned_weights
 from headstart.heads.place_fit import Sampled, fit_places, place_errors
 from headstart.heads.tiles import joined
 from headstart.metrics.detection import (
@@ -193,10 +193,10 @@ class DetectionHead:
         return _Detector(depth.cut, detector)
 
     def step_loss(
-        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, aim: Aim = PLAIN
     ) -> torch.Tensor:
         """FCOS's loss, each row in a view drawn at random."""
-        del label_smoothing
+        del aim
         views = [problem.features.views[i] for i in rng.integers(len(problem.features.views), size=len(rows))]
         return self._loss(problem, module, rows, views)
 

@@ -20,6 +20,21 @@ Outputs = NDArray[Any]  # (n, C) float logits, or (n,) objects holding texts
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What a training step minimises beside the plain loss.
+
+    label_smoothing: share of each target spread over all classes. contrast: weight of a loss that draws pooled features
+    of one class together; heads without classes leave it out.
+    """
+
+    label_smoothing: float = 0.0
+    contrast: float = 0.0
+
+
+PLAIN = Aim()
+
+
+@dataclass(frozen=True)
 class CandidateScore:
     """The decision metric per row, numerators over denominators (lower is better), and what was tried."""
 
@@ -125,7 +140,7 @@ class Head(Protocol):
         """What this depth trains, starting exactly from the base."""
 
     def step_loss(
-        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, aim: Aim = PLAIN
     ) -> torch.Tensor:
         """Training loss of one batch."""
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from headstart.backbones.backbone import Depth
 from headstart.heads.classes import ClassHead
-from headstart.heads.head import BaseFit, CandidateScore, Difference, Outputs, Tunable
+from headstart.heads.head import PLAIN, Aim, BaseFit, CandidateScore, Difference, Outputs, Tunable
 from headstart.heads.linear import LinearHead
 from headstart.heads.normalise import Normalisation, fold_back, normalised
 from headstart.heads.ridge import RidgePath, best_penalty, ridge_fit, ridge_path
@@ -91,12 +91,12 @@ class MultiLabelHead:
         return self.network.build(problem, base, depth)
 
     def step_loss(
-        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, aim: Aim = PLAIN
     ) -> torch.Tensor:
         """Binary cross-entropy, each row in a view drawn at random."""
         views = [problem.features.views[i] for i in rng.integers(len(problem.features.views), size=len(rows))]
         target = torch.from_numpy(problem.label_sets(rows).astype(np.float32))
-        target = target * (1 - label_smoothing) + 0.5 * label_smoothing
+        target = target * (1 - aim.label_smoothing) + 0.5 * aim.label_smoothing
         logits = module(*problem.inputs(rows, module.cut, views))
         return nn.functional.binary_cross_entropy_with_logits(logits, target)
 

@@ -15,6 +15,8 @@ from torch import nn
 
 from headstart.backbones.backbone import SCRATCH, Depth
 from headstart.heads.head import (
+    PLAIN,
+    Aim,
     BaseFit,
     CandidateScore,
     Decoding,
@@ -149,12 +151,12 @@ class Seq2SeqHead:
         return writer
 
     def step_loss(
-        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, label_smoothing: float = 0.0
+        self, problem: Problem, module: Tunable, rows: Rows, rng: np.random.Generator, aim: Aim = PLAIN
     ) -> torch.Tensor:
         del rng
         examples = [problem.dataset.examples[r] for r in rows]
         return cast(Generator, problem.backbone).loss(
-            module, problem.inputs(rows, module.cut), examples, label_smoothing
+            module, problem.inputs(rows, module.cut), examples, aim.label_smoothing
         )
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:

@@ -13,6 +13,7 @@ from headstart.backbones.backbone import Depth
 from headstart.heads.head import Outputs, Tunable
 from headstart.problem import Rows
 from headstart.stages.context import Context
+from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import lengths, step_loss
@@ -118,7 +119,7 @@ def train_with_progress(
     after_s: seconds that are needed for what follows, beside those that the run keeps back.
     """
     head, problem = context.task.head, selected.problem
-    recipe = problem.backbone.recipe(depth).at_rate(rate)
+    recipe = recipe_of(context, selected, depth).at_rate(rate)
     total = epochs * -(-len(rows) // recipe.batch_size)
     ticks = iter(context.reporter.track(range(total), what, total))
     next(ticks, None)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headstart.backbones.backbone import SCRATCH, Backbone
 from headstart.features import Features
-from headstart.heads.head import Outputs, Tunable
+from headstart.heads.head import Aim, Outputs, Tunable
 from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Task
 from headstart.training.loop import Trained, Watch, train
@@ -135,7 +135,7 @@ class FromRandom:
         recipe = problem.backbone.recipe(SCRATCH)
 
         def loss(network: Any, batch: Rows, rng: np.random.Generator) -> torch.Tensor:
-            return head.step_loss(problem, network, batch, rng, recipe.label_smoothing)
+            return head.step_loss(problem, network, batch, rng, Aim(recipe.label_smoothing))
 
         return train(module, rows, loss, recipe, epochs, problem.seed, self.lengths(rows), watch)
 

@@ -16,6 +16,7 @@ from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
 from headstart.stages.fold import Fold, best_share, held_outputs, tune_fold
 from headstart.stages.overfitting import overfitting_facts
+from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, score_of
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung
@@ -153,7 +154,7 @@ class _Trial:
         epochs = folds[0].trained.best_epoch or self.plan.epochs
         rung = self._rung(epochs)
         step_s = sum(f.trained.seconds for f in folds) / sum(f.trained.steps for f in folds)
-        pass_s = step_s * len(context.split.dev) / selected.problem.backbone.recipe(self.depth).batch_size
+        pass_s = step_s * len(context.split.dev) / recipe_of(context, selected, self.depth).batch_size
         plan = replace(self.plan, folds=len(folds))
         return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s)
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Depth
-from headstart.heads.head import Tunable
+from headstart.heads.head import Aim, Tunable
 from headstart.plan import RungPlan
 from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
 from headstart.stages.control_plan import control_size
+from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, used_folds
 from headstart.stages.select import Selected
 from headstart.training.loop import StepLoss, Watch, train
@@ -66,7 +67,7 @@ def plan_rung(
         return planned
     left = context.clock.left() - context.reserve_seconds
     step_s = _seconds_per_step(context, selected, module, depth)
-    recipe = selected.problem.backbone.recipe(depth)
+    recipe = recipe_of(context, selected, depth)
     fitting: list[tuple[int, int, Forecast]] = []
     for folds in _fold_counts(context, compared_rows):
         forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
@@ -94,8 +95,8 @@ def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> 
     """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or ""."""
     if context.settings.plan or context.settings.depth != "auto":
         return ""
-    recipe = selected.problem.backbone.recipe(depth)
-    per_row = pace.step_s / selected.problem.backbone.recipe(pace.depth).batch_size
+    recipe = recipe_of(context, selected, depth)
+    per_row = pace.step_s / recipe_of(context, selected, pace.depth).batch_size
     per_row *= depth.compute_share / max(pace.depth.compute_share, 1e-3)
     fewest = recipe.min_epochs * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
     left = context.clock.left() - context.reserve_seconds
@@ -122,7 +123,7 @@ def _forecast(
     before_s: float,
 ) -> Forecast:
     rows, n_folds = len(context.split.dev), context.split.n_folds
-    pass_s = step_s * rows / selected.problem.backbone.recipe(depth).batch_size
+    pass_s = step_s * rows / recipe_of(context, selected, depth).batch_size
     scoring_s = folds * len(context.held_rows(0)) * replaced.seconds_per_output
     return Forecast(pass_s, folds * (1 - 1 / n_folds), scoring_s, before_s)
 
@@ -150,7 +151,7 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:
-    recipe = selected.problem.backbone.recipe(depth)
+    recipe = recipe_of(context, selected, depth)
     seconds: list[float] = []
     last = time.perf_counter()
 
@@ -182,9 +183,10 @@ def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
 def step_loss(context: Context, selected: Selected, depth: Depth) -> StepLoss:
     """The head's training loss, as the loop wants it."""
     head, problem = context.task.head, selected.problem
-    smoothing = problem.backbone.recipe(depth).label_smoothing
+    recipe = recipe_of(context, selected, depth)
+    aim = Aim(recipe.label_smoothing, recipe.contrast)
 
     def loss(module: Any, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
-        return head.step_loss(problem, module, rows, rng, smoothing)
+        return head.step_loss(problem, module, rows, rng, aim)
 
     return loss

@@ -1,0 +1,23 @@
+"""How this data set is tuned at a depth: the family's recipe, and what few labels change about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headstart.backbones.backbone import Depth, Recipe
+from headstart.stages.context import Context
+from headstart.stages.select import Selected
+
+FEW = 32  # development rows of a class, on average, up to which examples are contrasted: there it was measured
+LARGER = 2  # times the batch, where each example is compared with the others in it
+
+
+def recipe_of(context: Context, selected: Selected, depth: Depth) -> Recipe:
+    """The recipe; contrast is 0 unless there are few labels of one class each."""
+    problem = selected.problem
+    recipe = problem.backbone.recipe(depth)
+    if not recipe.contrast:
+        return recipe
+    if context.task.target_kind != "class" or len(context.split.dev) > FEW * problem.n_classes:
+        return replace(recipe, contrast=0.0)
+    return replace(recipe, batch_size=LARGER * recipe.batch_size)
