@@ -71,6 +71,8 @@ def test_few_inputs_are_not_worth_a_conversion_and_that_is_not_remembered(
     assert engine.torch_examples_per_second == engine.examples_per_second
     assert_equals_torch(engine)
     assert not list(tmp_path.iterdir())
+    again = choose("torch", kept, inputs=3)  # as a replayed plan asks
+    assert (again.setting, again.why) == (engine.setting, "asked for")
     # more inputs, and an engine asked for by name, are measured; what was measured then serves few inputs as well
     monkeypatch.setattr(choose_module, "FEW_SECONDS", 0.0)
     assert "times" in choose(kept=kept, inputs=3).why

@@ -46,7 +46,7 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
 
 
 def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5")) -> Any:
-    recipe = SimpleNamespace(batch_size=32, min_epochs=1)
+    recipe = SimpleNamespace(batch_size=32, min_epochs=1, contrast=0.0)
     source = SimpleNamespace(id="model")
     backbone = SimpleNamespace(
         features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipe, source=source
