@@ -22,7 +22,7 @@ def main() -> None:
         sys.argv[1:4] if len(sys.argv) > 3 else (debian.prepare(cache_dir() / "demo", Silent()), "text", "section")
     )
     with Path(file).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+        rows = [row for row in csv.DictReader(stream) if row[text].strip() and row[label]]
     texts, labels = [row[text] for row in rows], [row[label] for row in rows]
     train_x, test_x, train_y, test_y = train_test_split(texts, labels, test_size=0.2, stratify=labels, random_state=0)
     model = TransferClassifier(budget="2m").fit(train_x, train_y)
