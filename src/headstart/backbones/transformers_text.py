@@ -151,12 +151,15 @@ class TextBackbone:
 
         Where texts are read in windows, each is a row, and then comes each row's text.
         """
-        parts = [cut_into(record, self.max_tokens) for record in records]
-        rows = [row for of_one in parts for row in of_one]
-        owner = () if self.windows == 1 else (owners([len(of_one) for of_one in parts]),)
+        rows: list[Item] = [dict(record) for record in records]
+        owner: tuple[torch.Tensor, ...] = ()
+        if self.windows > 1:
+            parts = [cut_into(record, self.max_tokens) for record in records]
+            rows = [row for of_one in parts for row in of_one]
+            owner = (owners([len(of_one) for of_one in parts]),)
         if cut is None:
             return (*(torch.from_numpy(value) for value in self.collate(rows).values()), *owner)
-        states, lengths = self._network.batch_state(cut, rows if self.windows > 1 else records)
+        states, lengths = self._network.batch_state(cut, rows)
         return (*states, mask_of(lengths), *owner)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TextBackbone:

@@ -55,9 +55,9 @@ def choose_engine(
     file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
-    if (choice is None or chosen is None) and inputs is not None and (few := _torch_for_few(job, wanted, inputs)):
-        return _engine(job, *few)  # not remembered: more inputs may be worth a conversion
     if choice is None or chosen is None:
+        if inputs is not None and (few := _torch_for_few(job, wanted, inputs)):
+            return _engine(job, *few)  # not remembered: more inputs may be worth a conversion
         chosen, choice = _measure(job, wanted)
         remember(file, holds_for, choice)
         return _engine(job, chosen, choice)

@@ -27,7 +27,7 @@ def settle_windows(context: Context, selected: Selected) -> None:
     backbone, planned = selected.problem.backbone, context.plan.windows
     inputs = context.dataset.examples
     if planned == 1 or not isinstance(backbone, Windowed) or any(SEPARATOR in e.input for e in inputs):
-        context.plan = context.plan.with_(windows=1)
+        _keep(context, selected, "")
         return
     counts = backbone.token_counts([inputs[r] for r in spread_evenly(context.split.dev, SEEN)])
     longer = float(np.mean(np.array(counts) > backbone.max_tokens))
