@@ -88,7 +88,14 @@ def test_the_folder_finds_boxes_in_a_process_without_headstart(run: Made) -> Non
     assert done.returncode == 0, done.stderr
     alone = json.loads(done.stdout)
     ours = next(headstart.load(run[0]).stream([picture])).to_json()
-    assert alone["boxes"] == ours["boxes"]
+    assert len(alone["boxes"]) == len(ours["boxes"])
+    for box in ours["boxes"]:  # another process, other threads: a printed digit may be rounded the other way
+        assert any(_same_box(box, other) for other in alone["boxes"]), box
+
+
+def _same_box(one: dict, other: dict) -> bool:  # type: ignore[type-arg]
+    apart = [abs(a - b) for a, b in zip(one["box"], other["box"], strict=True)]
+    return one["label"] == other["label"] and abs(one["score"] - other["score"]) < 1.5e-4 and max(apart) < 0.15
 
 
 def test_predictions_are_in_pixels_of_pictures_of_any_size(run: Made, tmp_path: Path) -> None:
