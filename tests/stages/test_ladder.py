@@ -13,7 +13,7 @@ import pytest
 
 import headstart
 import tiny
-from headstart.backbones.backbone import Depth
+from headstart.backbones.backbone import Depth, Recipe
 from headstart.budget import Clock
 from headstart.errors import SettingError
 from headstart.plan import Plan, RungPlan
@@ -21,6 +21,7 @@ from headstart.settings import Settings
 from headstart.stages import finetune
 from headstart.stages.context import Rung, offered_depths
 from headstart.stages.finetune import Tuned
+from headstart.stages.recipe import FEW
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.tuning_plan import SAFETY, Pace, hopeless
 from headstart.tasks import TASKS
@@ -29,6 +30,7 @@ from headstart.types import Interval
 BLOCK = Depth("block", "last block and head", "cut 6", 0.1)
 THIRD = Depth("third", "last third and head", "cut 5", 0.3)
 ALL = Depth("all", "whole network", None, 1.0)
+FEW_ROWS = 960
 FINAL_S = 7.0  # of the last training after 4 epochs, which is 2 epochs
 
 
@@ -39,19 +41,23 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
         task=TASKS["image-classification"],
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
-        split=SimpleNamespace(dev=np.arange(960), n_folds=3, method="holdout"),
+        split=SimpleNamespace(dev=np.arange(FEW_ROWS), n_folds=3, method="holdout"),
         warnings=[],
         reserve_seconds=10.0,
     )
 
 
-def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5")) -> Any:
-    recipe = SimpleNamespace(batch_size=32, min_epochs=1, contrast=0.0)
+def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0) -> Any:
+    recipes = {
+        depth.name: Recipe(1e-4, 1e-3, 32, 6, min_epochs=1, contrast=contrast if depth.cut else 0.0)
+        for depth in (BLOCK, THIRD, ALL)
+    }
     source = SimpleNamespace(id="model")
     backbone = SimpleNamespace(
-        features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipe, source=source
+        features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipes[depth.name], source=source
     )
-    return SimpleNamespace(problem=SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts)))
+    problem = SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts), n_classes=FEW_ROWS // FEW)
+    return SimpleNamespace(problem=problem)
 
 
 def rung(name: str, high: float | None = None) -> Rung:
@@ -64,6 +70,7 @@ def climb(
     outcomes: dict[str, float | str | type[BaseException]],
     context: Any,
     cuts: Any = None,
+    contrast: float = 0.0,
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
@@ -85,7 +92,7 @@ def climb(
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
-    selected = selected_of(cuts) if cuts is not None else selected_of()
+    selected = selected_of(cuts, contrast) if cuts is not None else selected_of(contrast=contrast)
     return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"), final=None)), seen  # type: ignore[arg-type]
 
 
@@ -115,6 +122,24 @@ def test_one_rung_may_be_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "head"), ("all", "third")]
     assert [planned.name for planned in context.plan.rungs] == ["block", "third"]
     assert context.warnings == []
+
+
+def test_with_few_labels_the_deepest_cached_rung_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
+    context = context_of()
+    tuned, seen = climb(monkeypatch, outcomes, context, contrast=1.0)
+    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("all", "third")]
+    assert [planned.name for planned in context.plan.rungs] == ["third", "all"]
+    # one row more, and labels are many
+    context = context_of()
+    context.split.dev = np.arange(FEW_ROWS + 1)
+    tuned, seen = climb(monkeypatch, outcomes, context, contrast=1.0)
+    assert [name for name, _, _ in seen] == ["block", "third", "all"]
+    # where it does not fit, the one before it does the same step
+    tuned, seen = climb(monkeypatch, outcomes | {"third": "it does not fit the budget"}, context_of(), contrast=1.0)
+    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("all", "block")]
+    assert tuned.chosen.name == "block"
+    assert "tuning the last third and head was left out: it does not fit the budget" in tuned.why
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +234,7 @@ def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from headstart.stages import fold as fold_stage
+    from headstart.stages import recipe
 
     train = fold_stage.train
 
@@ -247,6 +273,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
         return Trained(module, [{"epoch": 1.0, "train_loss": 1.0, "dev_loss": 1.0}], 1, 1.0, best_epoch=1)
 
     monkeypatch.setattr(fold_stage, "train", untrained)
+    monkeypatch.setattr(recipe, "FEW", 0)  # as many labels: the head is not fitted anew after tuning
     data, model = tiny.text_data(tmp_path / "texts.csv", 14), tiny.text_model(tmp_path / "model")
     settings = Settings(str(data), model=str(model), offline=True, depth="block", engine="torch")
     task, dataset, split = read_data(settings, Silent())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,12 @@ class _Classifier(Tunable):
         super().__init__(cut)
         self.suffix = suffix
         self.feature = head.feature
-        self.unit_length = head.normalisation == "l2"
         self.head = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+        self.set_head(head)
+
+    def set_head(self, head: LinearHead) -> None:
+        """Take these weights for the head; it reads the same feature."""
+        self.unit_length = head.normalisation == "l2"
         with torch.no_grad():
             self.head.weight.copy_(torch.from_numpy(head.weight))
             self.head.bias.copy_(torch.from_numpy(head.bias))
@@ -107,22 +111,19 @@ class ClassHead:
         features = {like.feature: problem.features.pooled(like.feature, rows)}
         return refit_linear_head(like, features, problem.labels[rows], problem.n_classes)
 
+    def refit_tuned(self, problem: Problem, base: LinearHead, module: Tunable, rows: Rows) -> LinearHead:
+        """Chosen among the kinds of head that the first one was chosen among, on the feature that it reads."""
+        assert isinstance(module, _Classifier)
+        tuned = {base.feature: self.pooled(problem, base, module, rows)}
+        head = _fit(problem, tuned, rows, kinds=("ridge", "logistic")).head
+        module.set_head(head)
+        return head
+
     def _fit(
         self, problem: Problem, rows: Rows, kinds: Sequence[str], folds: NDArray[np.int64] | None = None
     ) -> LinearFit:
         features = {name: problem.features.pooled(name, rows) for name in problem.backbone.features}
-        rng = np.random.default_rng(problem.seed)
-        return fit_linear_head(
-            features,
-            problem.labels[rows],
-            problem.n_classes,
-            problem.groups[rows],
-            rng,
-            allow_l2=problem.backbone.allow_l2,
-            without_bias=problem.backbone.without_bias,
-            kinds=kinds,
-            folds=folds,
-        )
+        return _fit(problem, features, rows, kinds, folds)
 
     def carried(self, base: LinearHead, module: Tunable) -> LinearHead:
         del module
@@ -173,28 +174,14 @@ class ClassHead:
         return self._logits(problem, module, rows)
 
     def _logits(self, problem: Problem, module: Tunable, rows: Rows) -> NDArray[np.float32]:
-        """Logits (n, C), computed in order of length so that little is padded."""
-        order = np.argsort(problem.features.lengths(rows), kind="stable")
-        logits = np.zeros((len(rows), problem.n_classes), dtype=np.float32)
-        module.eval()
-        with torch.inference_mode():
-            for start in range(0, len(rows), OUTPUT_BATCH):
-                part = order[start : start + OUTPUT_BATCH]
-                logits[part] = module(*problem.inputs(rows[part], module.cut)).numpy()
-        return logits
+        return _in_batches(problem, module, module, rows)
 
     def pooled(self, problem: Problem, base: LinearHead, module: Tunable | None, rows: Rows) -> NDArray[np.float32]:
         """Pooled features (n, D) that the head reads: cached ones, or those of a tuned module."""
         if module is None:
             return problem.features.pooled(base.feature, rows)
         assert isinstance(module, _Classifier)
-        found = []
-        module.eval()
-        with torch.inference_mode():
-            for start in range(0, len(rows), OUTPUT_BATCH):
-                inputs = problem.inputs(rows[start : start + OUTPUT_BATCH], module.cut)
-                found.append(module.pooled(*inputs).numpy())
-        return np.concatenate(found)
+        return _in_batches(problem, module, module.pooled, rows)
 
     def agreement(self, problem: Problem, base: LinearHead, module: Tunable, rows: Rows) -> float:
         return linear_cka(self.pooled(problem, base, None, rows), self.pooled(problem, base, module, rows))
@@ -245,3 +232,39 @@ class ClassHead:
             head, tuned = replace(base, weight=weight, bias=bias), tuned_weights(module, "suffix")
         head = replace(head, weight=head.weight / np.float32(temperature), bias=head.bias / np.float32(temperature))
         return problem.backbone.save(folder, tuned, head, classes)
+
+
+def _fit(
+    problem: Problem,
+    features: dict[str, NDArray[np.float32]],
+    rows: Rows,
+    kinds: Sequence[str],
+    folds: NDArray[np.int64] | None = None,
+) -> LinearFit:
+    """The best head on these features (n, D) by name, of the rows in their order."""
+    return fit_linear_head(
+        features,
+        problem.labels[rows],
+        problem.n_classes,
+        problem.groups[rows],
+        np.random.default_rng(problem.seed),
+        allow_l2=problem.backbone.allow_l2,
+        without_bias=problem.backbone.without_bias,
+        kinds=kinds,
+        folds=folds,
+    )
+
+
+def _in_batches(
+    problem: Problem, module: Tunable, answer: Callable[..., torch.Tensor], rows: Rows
+) -> NDArray[np.float32]:
+    """What the module answers (n, width), computed in order of length so that little is padded."""
+    order = np.argsort(problem.features.lengths(rows), kind="stable")
+    found = []
+    module.eval()
+    with torch.inference_mode():
+        for start in range(0, len(rows), OUTPUT_BATCH):
+            part = order[start : start + OUTPUT_BATCH]
+            found.append(answer(*problem.inputs(rows[part], module.cut)).numpy())
+    answers: NDArray[np.float32] = np.concatenate(found)
+    return answers[np.argsort(order, kind="stable")]

@@ -152,6 +152,10 @@ class DetectionHead:
             return like
         return BoxBase(fit_places(problem, rows, _sampled(problem, rows)), like.trained)
 
+    def refit_tuned(self, problem: Problem, base: BoxBase, module: Tunable, rows: Rows) -> BoxBase:
+        del problem, module, rows
+        return base
+
     def carried(self, base: BoxBase, module: Tunable) -> BoxBase:
         assert isinstance(module, _Detector)
         return replace(base, trained=module.boxes.carried())

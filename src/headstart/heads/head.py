@@ -122,6 +122,11 @@ class Head(Protocol):
     def refit_base(self, problem: Problem, rows: Rows, like: Any) -> Any:
         """A head chosen before, its weights fitted anew to these rows."""
 
+    def refit_tuned(self, problem: Problem, base: Any, module: Tunable, rows: Rows) -> Any:
+        """A head fitted to the tuned network's features of these rows, which the module has from then on; the base as
+        it is where heads are only trained.
+        """
+
     def carried(self, base: Any, module: Tunable) -> Any:
         """What the next rung starts from after this one was kept: the base itself where that is fitted in closed form,
         else what training has made of it.

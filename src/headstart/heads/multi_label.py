@@ -74,6 +74,10 @@ class MultiLabelHead:
         option = _Option(like.feature, like.normalisation, like.penalty, like.temperature, none, like.loo_log_loss)
         return _fit(problem, rows, option)
 
+    def refit_tuned(self, problem: Problem, base: LinearHead, module: Tunable, rows: Rows) -> LinearHead:
+        del problem, module, rows
+        return base
+
     def carried(self, base: LinearHead, module: Tunable) -> LinearHead:
         del module
         return base

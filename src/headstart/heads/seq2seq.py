@@ -121,6 +121,10 @@ class Seq2SeqHead:
     def refit_base(self, problem: Problem, rows: Rows, like: Base) -> None:
         del problem, rows, like
 
+    def refit_tuned(self, problem: Problem, base: Base, module: Tunable, rows: Rows) -> Base:
+        del problem, module, rows
+        return base
+
     def carried(self, base: Base, module: Tunable) -> Base:
         """The new layer's weights, where there is one; what was pretrained starts as it came."""
         assert isinstance(module, _Writer)

@@ -7,7 +7,7 @@ from typing import Any
 
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context
-from headstart.stages.fold import train_with_progress
+from headstart.stages.fold import network_of, train_with_progress
 from headstart.stages.rung import Attempt
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import affordable_final, final_epochs
@@ -41,7 +41,7 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     if not anew:
         restore(module, first.end)
     wanted = kept.epochs if anew else final_epochs(kept.epochs)
-    epochs = affordable_final(context, wanted, kept.pass_s)
+    epochs = affordable_final(context, wanted, kept.pass_s, kept.refit_s)
     what = f"Tuning the {kept.depth.part} on all development rows"
     seed = context.settings.seed + 100
     stopped = "" if epochs else "no time for one epoch"
@@ -55,13 +55,15 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
         stopped = "Interrupted"
     kept.rung.facts["final_epochs"] = 0 if stopped else epochs
     if stopped:
-        restore(module, first.at(kept.share))
         context.warnings.append(
             f"The last training, on all rows, was cut short ({stopped}); the network of the first fold ships, which "
             "learnt from a part of them."
         )
-        return Shipped(module, base)
+        module = network_of(context, selected, kept.depth, first, kept.share)
+        return Shipped(module, first.refitted.get(kept.share, base))
     if epochs < wanted:
         context.warnings.append(f"The last training, on all rows, had time for {epochs} of {wanted} epochs.")
     restore(module, blend(start, snapshot(module), kept.share))
+    if kept.share in first.refitted:
+        base = head.refit_tuned(problem, base, module, rows)
     return Shipped(module, base)

@@ -11,6 +11,7 @@ from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
 from headstart.stages.final_training import train_final
 from headstart.stages.fold import network_of
+from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected
@@ -76,10 +77,14 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         _prepare_views(context, selected, replaced)
     planned, failures = context.plan.rungs, 0
     context.plan = context.plan.with_(rungs=planned or ())
-    for depth in depths:
-        attempt = _attempt(context, selected, replaced, ladder, depth)
-        if isinstance(attempt, str):
+    for step in _steps(context, selected, depths):
+        attempt: Attempt | str = ""
+        for depth in step:
+            attempt = _attempt(context, selected, replaced, ladder, depth)
+            if not isinstance(attempt, str):
+                break
             ladder.reasons.append(f"tuning the {depth.part} was left out: {attempt}")
+        if isinstance(attempt, str):
             if len(ladder.rungs) == 1:
                 context.warnings.append(f"No tuning: {attempt}.")
             return
@@ -102,6 +107,19 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"
         )
+
+
+def _steps(context: Context, selected: Selected, depths: list[Depth]) -> list[list[Depth]]:
+    """The rungs in their order, of each step the first that fits.
+
+    Few labels take so little time that the deepest rung from cached states is tried at once, and those before it only
+    where it does not fit: measured, it gains what the last block does not (docs/log.md).
+    """
+    if context.settings.depth != "auto" or context.plan.rungs:
+        return [[depth] for depth in depths]
+    few = [depth for depth in depths if recipe_of(context, selected, depth).contrast]
+    rest = [[depth] for depth in depths if depth not in few]
+    return [few[::-1], *rest] if few else rest
 
 
 def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> None:

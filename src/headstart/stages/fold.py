@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,18 @@ from headstart.stages.context import Context
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import lengths, step_loss
+from headstart.stages.tuning_plan import SHARES, lengths, step_loss
 from headstart.training.loop import Trained, Watch, train
 from headstart.training.lora import add_lora, merge_lora
 from headstart.training.weights import Weights, blend, restore, snapshot
-
-SHARES = (1.0, 0.75, 0.5)
-"""How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
 
 
 @dataclass
 class Fold:
     """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
 
-    losses: development loss at each share of the way; none where no epoch was finished. seconds: of all this.
+    losses: development loss at each share of the way; none where no epoch was finished. refitted: the head fitted to
+    the features there, by the same shares; none where the trained one counts. seconds: of all this.
 
     Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
     """
@@ -40,11 +38,15 @@ class Fold:
     end: Weights
     trained: Trained
     losses: dict[float, float]
+    refitted: dict[float, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     def at(self, share: float) -> Weights:
-        """The weights that share of the way from the start to the end."""
-        return blend(self.start, self.end, share)
+        """The weights that share of the way from the start to the end, without those of a head fitted anew there."""
+        weights = blend(self.start, self.end, share)
+        if share in self.refitted:
+            weights = {name: value for name, value in weights.items() if not name.startswith("head.")}
+        return weights
 
 
 def tune_fold(
@@ -71,6 +73,8 @@ def tune_fold(
     if not trained.stopped or trained.best_epoch:
         for share in SHARES:
             restore(module, fold.at(share))
+            if recipe_of(context, selected, depth).contrast:
+                fold.refitted[share] = context.task.head.refit_tuned(selected.problem, fold.base, module, rows)
             fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
     fold.seconds = time.perf_counter() - begin
     return fold
@@ -97,7 +101,7 @@ def held_outputs(
 
 def network_of(context: Context, selected: Selected, depth: Depth, fold: Fold, share: float) -> Tunable:
     """The fold's network, that share of the way to its tuned weights."""
-    module = context.task.head.build(selected.problem, fold.base, depth)
+    module = context.task.head.build(selected.problem, fold.refitted.get(share, fold.base), depth)
     restore(module, fold.at(share))
     return module
 

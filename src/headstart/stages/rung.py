@@ -19,7 +19,7 @@ from headstart.stages.overfitting import overfitting_facts
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, score_of
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung
+from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung, refit_seconds
 from headstart.training.weights import distance
 from headstart.types import Interval
 
@@ -33,7 +33,7 @@ class Attempt:
 
     epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned to the tuned
     weights. folds: the network that ships goes on from the first. step_s: seconds of a training step; pass_s: of one
-    pass over all development rows.
+    pass over all development rows; refit_s: of fitting the head anew after one.
     """
 
     depth: Depth
@@ -44,11 +44,12 @@ class Attempt:
     folds: list[Fold]
     step_s: float
     pass_s: float
+    refit_s: float = 0.0
 
     @property
     def final_s(self) -> float:
         """Predicted seconds of the last training, of the network that ships."""
-        return SAFETY * final_epochs(self.epochs) * self.pass_s
+        return SAFETY * (final_epochs(self.epochs) * self.pass_s + self.refit_s)
 
     @property
     def pace(self) -> Pace:
@@ -154,9 +155,10 @@ class _Trial:
         epochs = folds[0].trained.best_epoch or self.plan.epochs
         rung = self._rung(epochs)
         step_s = sum(f.trained.seconds for f in folds) / sum(f.trained.steps for f in folds)
-        pass_s = step_s * len(context.split.dev) / recipe_of(context, selected, self.depth).batch_size
+        recipe = recipe_of(context, selected, self.depth)
+        pass_s = step_s * len(context.split.dev) / recipe.batch_size
         plan = replace(self.plan, folds=len(folds))
-        return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s)
+        return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s, refit_seconds(recipe, pass_s))
 
     def _score(self) -> None:
         """Outputs of all folds so far, at the share of the way that suits them best."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.backbone import Depth
+from headstart.backbones.backbone import Depth, Recipe
 from headstart.heads.head import Aim, Tunable
 from headstart.plan import RungPlan
 from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
@@ -25,6 +25,9 @@ MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
 WATCHING = 1.1  # a tenth for development losses
+SHARES = (1.0, 0.75, 0.5)
+"""How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
+REFITTING = 0.4  # of a training pass: features of the same rows, for a head that is fitted anew to them
 FINAL_SAFETY = 1.05  # the same for the last training, whose pace was measured on many steps
 
 
@@ -33,17 +36,18 @@ class Forecast:
     """What a rung will take, from the measured seconds of one pass over all development rows.
 
     folds: as a number of such passes an epoch. before_s: kept back already for the last training of the rung before;
-    only one of the two will be trained.
+    only one of the two will be trained. refit_s: of a head that is fitted anew after the last training.
     """
 
     pass_s: float
     folds: float
     scoring_s: float
     before_s: float
+    refit_s: float = 0.0
 
     def seconds(self, epochs: int) -> float:
         """Predicted seconds of the whole rung."""
-        final = SAFETY * final_epochs(epochs) * self.pass_s
+        final = SAFETY * (final_epochs(epochs) * self.pass_s + self.refit_s)
         tuning = SAFETY * (WATCHING * epochs * self.folds * self.pass_s + self.scoring_s)
         return tuning + max(0.0, final - self.before_s)
 
@@ -123,9 +127,16 @@ def _forecast(
     before_s: float,
 ) -> Forecast:
     rows, n_folds = len(context.split.dev), context.split.n_folds
-    pass_s = step_s * rows / recipe_of(context, selected, depth).batch_size
+    recipe = recipe_of(context, selected, depth)
+    pass_s = step_s * rows / recipe.batch_size
     scoring_s = folds * len(context.held_rows(0)) * replaced.seconds_per_output
-    return Forecast(pass_s, folds * (1 - 1 / n_folds), scoring_s, before_s)
+    passes, refit_s = folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
+    return Forecast(pass_s, passes, scoring_s + len(SHARES) * passes * refit_s, before_s, refit_s)
+
+
+def refit_seconds(recipe: Recipe, pass_s: float) -> float:
+    """Seconds of fitting the head anew to all development rows' tuned features; 0 where the trained head counts."""
+    return REFITTING * pass_s if recipe.contrast else 0.0
 
 
 def final_epochs(epochs: int) -> int:
@@ -133,9 +144,9 @@ def final_epochs(epochs: int) -> int:
     return max(1, round(FINAL_SHARE * epochs))
 
 
-def affordable_final(context: Context, epochs: int, pass_s: float) -> int:
+def affordable_final(context: Context, epochs: int, pass_s: float, refit_s: float = 0.0) -> int:
     """Of these epochs on all development rows, as many as the time left allows. pass_s: measured seconds of one."""
-    left = context.clock.left() - context.reserve_seconds
+    left = context.clock.left() - context.reserve_seconds - refit_s
     return min(epochs, max(0, int(left / (FINAL_SAFETY * pass_s))))
 
 
