@@ -234,7 +234,6 @@ def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from headstart.stages import fold as fold_stage
-    from headstart.stages import recipe
 
     train = fold_stage.train
 
@@ -261,6 +260,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
     from headstart.metrics.calibration import softmax
     from headstart.run_dir import RunDir
     from headstart.stages import fold as fold_stage
+    from headstart.stages import recipe
     from headstart.stages.context import Context
     from headstart.stages.final_training import train_final
     from headstart.stages.read import read_data
