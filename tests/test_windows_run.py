@@ -52,7 +52,7 @@ def test_what_is_said_late_in_a_text_is_found_by_reading_on(tmp_path: Path) -> N
     run = Path(result.run)
     details = result.details
     assert details["model"]["windows"] == 5
-    assert "up to 5 windows" in details["model"]["windows_check"]
+    assert "up to 5 windows" in details["model"]["reading_check"]
     assert json.loads((run / "plan.json").read_text())["windows"] == 5
     assert not [w for w in details["warnings"] if "longer than" in w]
     assert details["metrics"]["cross_validation"]["accuracy"]["value"] > 0.9

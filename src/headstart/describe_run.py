@@ -100,7 +100,8 @@ def _model(context: Context, selected: Selected) -> dict[str, Any]:
         "source_domain": source.source_domain,
         "why": selected.why,
         "windows": context.plan.windows or 1,
-        "windows_check": selected.windows_check,
+        "chunk_length": context.plan.chunk_length,
+        "reading_check": selected.reading_check,
         "candidates": [
             {
                 "id": c.source.id,

@@ -26,6 +26,7 @@ class Plan:
     precision: that the frozen part runs in, "f32" or "16-bit". windows: of a long text that are read, 1 for its
     beginning alone. select_rows: rows that score each candidate. dev_rows:
     development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
+    chunk_length: seconds of each recording that a network of one fixed length hears.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
     decide on depth where answers are costly.
@@ -36,6 +37,7 @@ class Plan:
     engine: str | None = None
     precision: str | None = None
     windows: int | None = None
+    chunk_length: int | None = None
     select_rows: int = 600
     dev_rows: int | None = None
     views: tuple[str, ...] | None = None

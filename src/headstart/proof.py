@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headstart import sources
-from headstart.backbones.backbone import Windowed
+from headstart.backbones.backbone import Chunked, Windowed
 from headstart.backbones.load import load_backbone
 from headstart.budget import Clock
 from headstart.comparison import read_scored
@@ -63,6 +63,8 @@ def _problem(reopened: Reopened, reporter: Reporter, clock: Clock) -> Problem:
     backbone = load_backbone(source, reopened.task.target_kind, dataset)
     if isinstance(backbone, Windowed):
         backbone = backbone.reading_on(reopened.plan.windows or 1)
+    if isinstance(backbone, Chunked) and reopened.plan.chunk_length:
+        backbone = backbone.hearing(reopened.plan.chunk_length)
     views = tuple(v for v in reopened.plan.views or () if v in backbone.views) or backbone.views[:1]
     features = Features(dataset.examples, None, views)
     seed = reopened.settings.seed

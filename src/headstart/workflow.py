@@ -24,6 +24,7 @@ from headstart.result import Result
 from headstart.run_dir import KEPT, RunDir
 from headstart.settings import Settings
 from headstart.sources.cache_dir import cache_dir
+from headstart.stages.chunk import settle_chunk
 from headstart.stages.context import Context
 from headstart.stages.evaluate import evaluate
 from headstart.stages.find import find
@@ -80,6 +81,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
     with clock.stage("select"):
         selected = select(context)
         settle_windows(context, selected)
+        settle_chunk(context, selected)
         settle_precision(context, selected)
         selected.extractor.time_torch(engine_sample(context))
     # the stores that this run has opened stay

@@ -117,6 +117,45 @@ def test_a_longer_recording_than_the_model_hears_is_counted(tmp_path: Path) -> N
     assert load(describe(tiny.audio_model(tmp_path / "waves"))).cut_off(examples) == ""
 
 
+def test_whisper_made_for_fewer_seconds_is_the_stock_classifier_with_fewer_positions(tmp_path: Path) -> None:
+    from transformers import AutoModelForAudioClassification
+
+    examples = recordings(tmp_path)
+    whole = load(describe(tiny.audio_model(tmp_path / "model", "whisper")))
+    assert whole.chunk_length == 30
+    backbone = whole.hearing(1)
+    assert (backbone.chunk_length, whole.chunk_length) == (1, 30)
+    assert whole.model.config.max_source_positions == 1500  # the other one is left as it was
+    assert backbone.key != whole.key
+    assert backbone.cut_off(examples) == "1 of 4 recordings are longer than the 1 s that the model hears"
+    spectrogram = backbone.encode(examples[0], "plain")["spectrogram"]
+    assert spectrogram.shape == (80, 100)
+    torch.testing.assert_close(backbone.model.embed_positions.weight, whole.model.embed_positions.weight[:50])
+    values = pooled(opened(backbone, examples, [], tmp_path / "cache"), examples, "mean")
+    with torch.inference_mode():  # the first layers see each frame alone: what differs is what attention reaches
+        states = backbone.model(torch.from_numpy(spectrogram)[None]).last_hidden_state
+    torch.testing.assert_close(values[0], states[0].mean(0), atol=1e-4, rtol=1e-4)
+    rng = np.random.default_rng(1)
+    head = Head(rng.normal(size=(3, 32)).astype(np.float32), rng.normal(size=3).astype(np.float32), "mean")
+    assert backbone.save(tmp_path / "saved", {}, head, CLASSES) == "native"
+    wanted = (values @ torch.from_numpy(head.weight).T + torch.from_numpy(head.bias)).double().softmax(-1)
+    rows = transformers_recordings.predict(
+        transformers_recordings.load(str(tmp_path / "saved")), [e.input for e in examples]
+    )
+    found = torch.tensor([[row["probabilities"][name] for name in CLASSES] for row in rows])
+    assert float((found - wanted).abs().max()) < 1e-4
+    stock: Any = AutoModelForAudioClassification.from_pretrained(tmp_path / "saved").eval()
+    assert stock.config.max_source_positions == 50
+    again = load(describe(tmp_path / "saved"))
+    assert again.chunk_length == 1
+    assert backbone.randomised(0, []).chunk_length == 1
+
+
+def test_only_whisper_hears_one_length_of_all(tmp_path: Path) -> None:
+    for family in ("wav2vec2", "ast"):
+        assert load(describe(tiny.audio_model(tmp_path / family, family))).chunk_length is None
+
+
 def test_another_family_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     import json
 

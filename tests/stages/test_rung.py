@@ -82,7 +82,7 @@ class Ladder:
         trained = SimpleNamespace(stopped=stopped, best_epoch=2, seconds=1.0, steps=10, curve=[])
         return SimpleNamespace(
             held=np.arange(96)[number::3], trained=trained, seconds=FOLD_S, start={}, at=lambda s: {},
-            losses={1.0: 0.5} if not stopped or self.finished_an_epoch else {},
+            refitted={}, losses={1.0: 0.5} if not stopped or self.finished_an_epoch else {},
         )  # fmt: skip
 
     def _outputs(self, c: Any, s: Any, depth: Depth, folds: list[Any], share: float) -> tuple[Any, Any]:

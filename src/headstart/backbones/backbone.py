@@ -211,6 +211,19 @@ class Windowed(Protocol):
 
 
 @runtime_checkable
+class Chunked(Protocol):
+    """A backbone that hears the same length of every recording, however short that is.
+
+    chunk_length: seconds, whole ones; None where what is heard has the recording's own length.
+    """
+
+    chunk_length: int | None
+
+    def hearing(self, seconds: int) -> Backbone:
+        """The same network, made for so many seconds."""
+
+
+@runtime_checkable
 class Timed(Protocol):
     """A backbone whose training steps are shorter for shorter inputs, though all states have one size."""
 

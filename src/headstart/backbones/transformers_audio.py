@@ -1,7 +1,8 @@
 """Audio encoders through transformers as classifiers of whole recordings: Whisper's, wav2vec 2.0 and its kin, AST.
 
 Pooled features are what the stock classifier reads, so that the head folds into it exactly: the mean over real frames
-(wav2vec 2.0, HuBERT, WavLM), the mean over the 30 s that Whisper always hears, AST's two class tokens after their norm.
+(wav2vec 2.0, HuBERT, WavLM), the mean over the seconds that Whisper always hears, AST's two class tokens after their
+norm. Whisper's are 30, or fewer where the positions behind them are left out: a setting of stock checkpoints.
 Recipe: AdamW, warm-up 10%; the published rates for tuning every layer are 1e-5 to 3e-5, fewer layers take more.
 """
 
@@ -39,6 +40,8 @@ RECIPES = {
         learning_rate=3e-4, head_learning_rate=1e-3, batch_size=16, max_epochs=80, weight_decay=0.05, averaged_share=0.0
     ),
 }
+BATCH_SECONDS = 60  # of spectrograms in one batch
+FRAMES_A_STATE = 2  # of the spectrogram: the stride of Whisper's second convolution
 # families whose stock classifier is a projection of each frame, a mean and a linear layer
 PROJECTED = frozenset({"whisper", "wav2vec2", "hubert", "wavlm"})
 
@@ -65,10 +68,12 @@ class AudioBackbone:
         wave = "input_values" in adapter.inputs
         self._waves = WaveInputs(extractor, self.model, adapter.padding_changes) if wave else None
         self._network = CutNetwork(adapter, RECIPES, source.id, "layer")
+        self._weights_key = weights_key
+        self.chunk_length: int | None = extractor.chunk_length if source.architecture == "whisper" else None
         self.features: tuple[str, ...] = ("native",) if source.architecture not in PROJECTED else ("mean",)
         self.allow_l2 = dict.fromkeys(self.features, False)
-        self.batch_budget = self._waves.batch_budget if self._waves else 2
-        self.max_seconds = _max_seconds(extractor, self.model)
+        self.batch_budget = self._waves.batch_budget if self._waves else BATCH_SECONDS // (self.chunk_length or 30)
+        self.max_seconds = self.chunk_length or _max_seconds(extractor, self.model)
         described = json.dumps(extractor.to_dict(), sort_keys=True, default=str)
         self.key = hashlib.sha256(f"{weights_key}|{described}|{audio.MAX_SECONDS}".encode()).hexdigest()
 
@@ -122,6 +127,17 @@ class AudioBackbone:
             return tuple(torch.from_numpy(value) for value in self.collate([dict(r) for r in records]).values())
         states, frames = self._network.batch_state(cut, records)
         return (*states, self._waves.mask_behind(frames)) if self._waves else states
+
+    def hearing(self, seconds: int) -> AudioBackbone:
+        """Whisper's encoder with the first of its positions: those of so many seconds."""
+        stock = copy.deepcopy(self.stock)
+        encoder = getattr(stock, _encoder_name(stock))
+        extractor = type(self.extractor).from_dict({**self.extractor.to_dict(), "chunk_length": seconds})
+        frames = extractor.nb_max_frames // FRAMES_A_STATE
+        encoder.embed_positions = nn.Embedding.from_pretrained(encoder.embed_positions.weight[:frames].clone())
+        for config in (stock.config, encoder.config):
+            config.max_source_positions = frames
+        return AudioBackbone(self.source, stock, extractor, self._weights_key)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> AudioBackbone:
         del sample

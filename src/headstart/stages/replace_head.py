@@ -33,7 +33,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
     context.run.log("features", extracted=selected.extractor.misses, extraction_seconds=selected.extractor.seconds)
     if cut_off := problem.backbone.cut_off(examples):
-        why = f" ({selected.windows_check})" if selected.windows_check else ""
+        why = f" ({selected.reading_check})" if selected.reading_check else ""
         context.warnings.append(f"{cut_off}; of each only the beginning counts{why}.")
     # cross-validation scores the choice of head too, so that there each fold chooses anew
     anew = split.method == "cross-validation"

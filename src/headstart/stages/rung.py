@@ -191,6 +191,7 @@ class _Trial:
         rung.description = (
             f"{self.depth.part} tuned from {'cached states' if self.depth.cut else 'the inputs themselves'}, "
             f"{epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
+            f"{', then the head fitted anew' if folds[0].refitted else ''}"
         )
         rung.curve = _mean_curve([fold.trained.curve for fold in folds])
         rung.facts = {

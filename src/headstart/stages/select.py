@@ -37,7 +37,8 @@ class Selected:
     """The chosen backbone with its extractor, why it was chosen, and everything considered.
 
     exact: the extractor in float32, where that of the run is not. precision_check: what was measured before it was not.
-    windows_check: what was measured before long inputs were read on, or why they are not; "" where none is long.
+    reading_check: what was measured before long inputs were read on, or recordings heard for less time, or why not; ""
+    where that is no question.
     """
 
     extractor: Extractor
@@ -46,7 +47,7 @@ class Selected:
     why: str
     exact: Extractor | None = None
     precision_check: str = ""
-    windows_check: str = ""
+    reading_check: str = ""
 
     @property
     def exact_rate(self) -> float:

@@ -6,23 +6,22 @@ import numpy as np
 
 from headstart.backbones.backbone import Windowed
 from headstart.errors import HeadstartError
-from headstart.features import Extractor, extract
-from headstart.metrics.intervals import paired_difference
+from headstart.features import Extractor
 from headstart.problem import Problem, spread_evenly
 from headstart.stages.context import Context
+from headstart.stages.reading import compare
 from headstart.stages.select import EXTRACTION_SHARE, Selected, open_backbone, scoring_rows
 from headstart.stock.pairs import SEPARATOR
 
 MAX_WINDOWS = 8
 SEEN = 2000  # inputs whose length is counted
 WORTH = 0.02  # share of inputs that are longer than the network reads, from which reading on is tried
-LEVEL = 0.90  # of the interval that must lie on the better side: reading on takes longer, here and whenever it is used
 
 
 def settle_windows(context: Context, selected: Selected) -> None:
     """Swap the backbone for one that reads on where held-out scores are better for it.
 
-    What was chosen is kept in the plan, what was measured in the log and in selected.windows_check.
+    What was chosen is kept in the plan, what was measured in the log and in selected.reading_check.
     """
     backbone, planned = selected.problem.backbone, context.plan.windows
     inputs = context.dataset.examples
@@ -49,28 +48,17 @@ def settle_windows(context: Context, selected: Selected) -> None:
 
 
 def _fault(context: Context, selected: Selected, extractor: Extractor, problem: Problem, count: int) -> str:
-    """Why reading on does not pay; "" where it does, and then selected.windows_check says how much."""
+    """Why reading on does not pay; "" where it does, and then selected.reading_check says how much."""
     predicted, budget = len(context.split.dev) / extractor.rate, context.settings.budget_seconds
     if predicted > EXTRACTION_SHARE * budget:
         return f"reading all of them would take about {predicted:.0f} s, too long for this budget"
     rows = scoring_rows(context, [selected.extractor.rate, extractor.rate])
-    examples = [context.dataset.examples[r] for r in rows]
-    scores = []
-    for each, its_problem in ((selected.extractor, selected.problem), (extractor, problem)):
-        extract(each, examples, its_problem.backbone.views[:1], context.reporter, "Features of long texts")
-        scores.append(context.task.head.candidate_score(its_problem, rows, context.reporter))
-    cut, whole = scores
-    groups = problem.groups[rows]
-    found = paired_difference(whole.numerators, cut.numerators, cut.denominators, groups, context.rng(9), LEVEL)
-    metric = context.task.head.decision_metric.replace("_", "-")
-    told = (
-        f"{metric} {whole.value:.3f} with up to {count} windows against {cut.value:.3f} with the beginning alone, on "
-        f"{len(rows)} development rows (90% interval of the difference {found.low:+.3f} to {found.high:+.3f})"
-    )
-    context.run.log("windows", count=count, whole=whole.value, beginning=cut.value, difference=found.to_json())
-    if found.high >= 0:
+    found = compare(context, selected, extractor, problem, rows, "Features of long texts")
+    told = found.told(f"with up to {count} windows", "with the beginning alone")
+    context.run.log("windows", count=count, **found.to_json())
+    if found.difference.high >= 0:
         return f"reading on is not measurably better: {told}"
-    selected.windows_check = told
+    selected.reading_check = told
     return ""
 
 
@@ -78,4 +66,4 @@ def _keep(context: Context, selected: Selected, why: str) -> None:
     context.plan = context.plan.with_(windows=1)
     if why:
         context.run.log("windows", count=1, why=why)
-        selected.windows_check = why
+        selected.reading_check = why
