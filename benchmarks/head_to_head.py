@@ -1,8 +1,9 @@
-"""A new head on frozen features, headstart against a rival script on the same rows. Used by elpv_head and text_head."""
+"""headstart against a rival script on the same rows: a new head on frozen features, or a whole run with a budget."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from common import Records, Said, crossed_interval, machine_line, parser, points, spread, table
+from common import Process, Records, Said, crossed_interval, machine_line, parser, points, spread, table
+from headstart.settings import parse_budget
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Dataset, Example, Reporter
+from rival_env import rival_python
 from runs import Fit, fit_tables
 from splits import check_same_rows, model_folder, read_rows, rival, split_rows, write_tables
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared. prepare: as in headstart.demo_data. rival: a file of rivals/, described by rival_name."""
+    """What is compared. prepare: as in headstart.demo_data. rival: a file of rivals/, described by rival_name.
+
+    depth: of headstart fit. rival_pins: names the rival's own environment, "" where it has headstart's.
+    """
 
     name: str
     task: str
@@ -30,6 +36,8 @@ class Comparison:
     test_size: float
     rival: str
     rival_name: str
+    depth: str = "head"
+    rival_pins: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,21 @@ def _one_seed(
     """Both systems on one split; even seeds start with headstart, odd ones with the rival."""
     train, test = split_rows(dataset, seed, comparison.test_size)
     tables = write_tables(train, test, scratch)
-    options = ["--depth", "head", "--seed", str(seed), "--budget", arguments.budget]
+    options = ["--depth", comparison.depth, "--seed", str(seed), "--budget", arguments.budget]
 
     def ours_run() -> Fit:
         return fit_tables(tables, scratch / "fit", comparison.task, comparison.model, options)
 
+    def rival_run() -> tuple[Process, dict[str, Any]]:
+        python = rival_python(comparison.rival_pins) if comparison.rival_pins else sys.executable
+        limit = {"TIME_LIMIT": f"{parse_budget(arguments.budget):.0f}"}
+        return rival(comparison.rival, model, tables, scratch, python, limit)
+
     if seed % 2 == 0:
         ours = ours_run()
-        process, theirs = rival(comparison.rival, model, tables, scratch)
+        process, theirs = rival_run()
     else:
-        process, theirs = rival(comparison.rival, model, tables, scratch)
+        process, theirs = rival_run()
         ours = ours_run()
     check_same_rows(test, ours, theirs)
     return _facts(seed, test, ours, process.wall_s, process.cpu_s, theirs, len(train))
@@ -95,6 +108,7 @@ def _facts(seed: int, test: list[Example], ours: Fit, rival_wall_s: float, rival
         "headstart": {"accuracy": float(np.mean(right)), "wall_s": ours.process.wall_s, "cpu_s": ours.process.cpu_s,
                       "core_s": ours.core_s, "timing": ours.result["timing"], "engine": ours.result["engine"],
                       "head": ours.result["depth"]["rungs"][0]["description"],
+                      "depth": ours.result["depth"]["chosen"],
                       "warnings": ours.result["warnings"]},
         "rival": {"accuracy": float(np.mean(their_right)), "wall_s": rival_wall_s, "cpu_s": rival_cpu_s,
                   "seconds": theirs["seconds"]},
@@ -134,11 +148,14 @@ def _table(comparison: Comparison, found: list[Seed], summary: dict[str, Any], s
     ]  # fmt: skip
     facts = found[0].facts
     title = f"{comparison.name}: {facts['train']} rows to learn from, {facts['test']} to test on, {len(found)} seed(s)"
-    header = ("median (range) over seeds", "headstart fit --depth head", comparison.rival_name, "difference")
+    command = "headstart fit" + (f" --depth {comparison.depth}" if comparison.depth != "auto" else "")
+    depths = ", ".join(s.facts["headstart"]["depth"] for s in found)
+    header = ("median (range) over seeds", command, comparison.rival_name, "difference")
     lines = [
         f"### {title}{' (SMALL: for development only)' if small else ''}", "",
         table(header, rows), "",
-        "Whole process of headstart: with naive baseline, random-weight control and report, which the rival lacks.", "",
+        f"Depths: {depths}. Whole process of headstart: with naive baseline, random-weight control and report, which "
+        "the rival lacks.", "",
         machine_line(),
     ]  # fmt: skip
     return "\n".join(lines)

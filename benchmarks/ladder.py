@@ -19,7 +19,7 @@ from elpv_head import COMPARISON
 from headstart.settings import parse_budget
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Example
-from rival_env import fastai_python
+from rival_env import rival_python
 from runs import fit_tables
 from splits import check_same_rows, model_folder, read_rows, rival, split_rows, write_tables
 
@@ -36,7 +36,7 @@ def main() -> None:
     made.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS), help="rivals to run as well")
     made.add_argument("--depth", default="auto", help="depth of headstart fit")
     arguments = made.parse_args()
-    python = fastai_python() if "fastai" in arguments.rivals else None
+    python = rival_python("fastai") if "fastai" in arguments.rivals else None
     records = Records("ladder", arguments.results, small=arguments.limit is not None)
     records.open(arguments)
     found: dict[str, list[Facts]] = {}

@@ -1,4 +1,4 @@
-"""A virtual environment for fastai, which headstart's own environment does not hold: made once, at pinned versions."""
+"""Virtual environments for rivals that headstart's own does not hold (fastai, AutoGluon): made once, pinned."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from pathlib import Path
 
 from common import HERE, run_process
 
-REQUIREMENTS = HERE / "rivals" / "fastai-requirements.txt"
-CONSTRAINTS = HERE.parent / "constraints.txt"
 CPU_BUILD = "import torch; raise SystemExit(torch.version.cuda and f'torch {torch.__version__} is a CUDA build')"
 
 
-def fastai_python(folder: Path = HERE / "out" / "venv-fastai") -> Path:
-    """The interpreter of the environment, made or made again where its pins have changed.
+def rival_python(name: str) -> Path:
+    """The interpreter of the environment of rivals/NAME-requirements.txt, made again where its pins have changed.
 
     Raises SystemExit where a package cannot be had, or torch is not the CPU build that headstart is measured with.
     """
-    python = folder / "bin" / "python"
-    stamp = folder / ".stamp"
-    pins = hashlib.sha256(REQUIREMENTS.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    requirements, folder = HERE / "rivals" / f"{name}-requirements.txt", HERE / "out" / f"venv-{name}"
+    python, stamp = folder / "bin" / "python", folder / ".stamp"
+    pins = hashlib.sha256(requirements.read_bytes() + (HERE.parent / "constraints.txt").read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == pins:
         return python
-    print(f"Making {folder} for fastai (once; about 2 GB) ...", file=sys.stderr)
+    print(f"Making {folder} for {name} (once; 2 to 4 GB) ...", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run_process([*pip, "-c", CONSTRAINTS, "torch==2.13.0"])
+    run_process([*pip, "torch==2.13.0"])
     run_process([python, "-c", CPU_BUILD])  # before anything else: the wrong build would measure another product
-    run_process([*pip, "-c", CONSTRAINTS, "-r", REQUIREMENTS])
+    run_process([*pip, "-r", requirements])
     stamp.write_text(pins)
     return python
