@@ -3,7 +3,7 @@
 TIME_LIMIT=600 python autogluon_fit.py MODEL_FOLDER TRAIN.csv TEST.csv OUT.json     (in the environment of rival_env.py)
 
 AutoGluon's defaults but for the network, which is named, and two loading processes. It reads weights of a local folder
-from pytorch_model.bin, so that they are copied there first.
+from pytorch_model.bin and wants them without the old head, so that they are copied there first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def network(folder: Path, copy: Path) -> tuple[str, dict[str, Any]]:
     import torch
     from safetensors.torch import load_file
 
-    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    old_head = config["pretrained_cfg"].get("classifier", "classifier")
+    weights = {k: v for k, v in load_file(copy / "model.safetensors").items() if not k.startswith(f"{old_head}.")}
+    torch.save(weights, copy / "pytorch_model.bin")
     return "image", {"model.names": ["timm_image"], "model.timm_image.checkpoint_name": str(copy)}
 
 
@@ -45,9 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         kind, settings = network(folder, Path(scratch) / "network")
         times += [time.perf_counter()] * 2
-        predictor = MultiModalPredictor(
-            label="target", problem_type="multiclass", path=str(Path(scratch) / "run"), verbosity=1
-        )
+        predictor = MultiModalPredictor(label="target", path=str(Path(scratch) / "run"), verbosity=1)
         predictor.fit(
             pandas.DataFrame({"input": train, "target": train_targets}),
             hyperparameters={**settings, "env.num_gpus": 0, "env.num_workers": 2},
