@@ -20,7 +20,7 @@ from headstart.demo_data import debian
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Example
 from runs import fit_tables
-from splits import model_folder, read_rows, rival, split_rows, write_tables
+from splits import check_same_rows, model_folder, read_rows, rival, split_rows, write_tables
 
 TASK, MODEL = "text-classification", "pip:all-minilm-l6-v2"
 COLUMNS = {"input": "text", "target": "section", "group": "source"}
@@ -49,7 +49,7 @@ def main() -> None:
     made.add_argument("--seeds", type=int, default=10, help="draws of the rows to learn from: seeds 0, 1, …")
     made.add_argument("--shots", type=int, default=16, help="rows of each section to learn from")
     made.add_argument("--test", type=int, default=1000, help="rows to test on")
-    made.add_argument("--budget", default="2m", help="budget of headstart fit")
+    made.add_argument("--budget", default="5m", help="budget of headstart fit")
     made.add_argument("--rivals", type=int, nargs="+", default=list(range(len(RIVALS))), metavar="N",
                       help=f"which: {', '.join(f'{i} {name}' for i, name in enumerate(RIVALS))}")  # fmt: skip
     arguments = made.parse_args()
@@ -95,24 +95,19 @@ def _systems(
     def ours(depth: str) -> Answer:
         options = ["--depth", depth, "--seed", str(seed), "--budget", arguments.budget]
         fit = fit_tables(tables, own / depth, TASK, MODEL, options)
-        right = _right([(p["target"], p["label"]) for p in fit.predictions], test)
+        check_same_rows(test, fit.targets)
+        right = [p["label"] == p["target"] for p in fit.predictions]
         return Answer(right, fit.core_s, {"depth": fit.depth, "whole_s": fit.process.wall_s})
 
     def theirs(name: str) -> Answer:
         script, environment = RIVALS[name]
         process, answer = rival(script, model, tables, own, environment=environment)
-        right = _right(list(zip(answer["targets"], answer["predictions"])), test)
+        check_same_rows(test, answer["targets"])
+        right = [label == target for label, target in zip(answer["predictions"], answer["targets"])]
         return Answer(right, process.wall_s, {"parts": answer["seconds"]})
 
     made: dict[str, Callable[[], Answer]] = {name: lambda depth=depth: ours(depth) for name, depth in OURS.items()}  # type: ignore[misc]
     return made | {name: lambda name=name: theirs(name) for name in rivals}  # type: ignore[misc]
-
-
-def _right(answers: list[tuple[str, str]], test: list[Example]) -> list[bool]:
-    """Which of the test rows, of (target, answer) in their order. Raises SystemExit for other rows."""
-    if [target for target, _ in answers] != [e.target for e in test]:
-        raise SystemExit("the systems were not tested on the same rows")
-    return [target == answer for target, answer in answers]
 
 
 def _table(

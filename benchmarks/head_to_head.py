@@ -94,7 +94,7 @@ def _one_seed(
     else:
         process, theirs = rival_run()
         ours = ours_run()
-    check_same_rows(test, ours, theirs)
+    check_same_rows(test, ours.targets, theirs["targets"])
     return _facts(seed, test, ours, process.wall_s, process.cpu_s, theirs, len(train))
 
 

@@ -66,7 +66,7 @@ def _systems(arguments: argparse.Namespace, python: Path | None, model: Path, tr
     def ours(budget: str) -> Facts:
         options = ["--depth", arguments.depth, "--seed", str(seed), "--budget", budget]
         found = fit_tables(tables, scratch / f"fit-{budget}", COMPARISON.task, COMPARISON.model, options)
-        check_same_rows(test, found, {"targets": [e.target for e in test]})
+        check_same_rows(test, found.targets)
         right = [p["label"] == e.target for p, e in zip(found.predictions, test)]
         over = found.process.wall_s - parse_budget(budget)
         return {"accuracy": float(np.mean(right)), "wall_s": found.process.wall_s, "cpu_s": found.process.cpu_s,

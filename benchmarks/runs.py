@@ -35,6 +35,11 @@ class Fit:
     log: list[dict[str, Any]]
 
     @property
+    def targets(self) -> list[str]:
+        """What was right for each row of the predictions."""
+        return [p["target"] for p in self.predictions]
+
+    @property
     def depth(self) -> dict[str, Any]:
         """The depth chosen and why; name, score, cost in seconds and measured difference of every rung tried."""
         kept = ("name", "metric", "seconds", "difference", "chosen")
