@@ -18,6 +18,8 @@ from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
+EARLY_SHARE = 0.5  # of a recipe's epochs: with so many the last third does better than the last block with all of its
+WORTH_TIMING_S = 60.0  # left: with less, timing the last third's steps costs more than it may save
 MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
 
 
@@ -77,14 +79,13 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         _prepare_views(context, selected, replaced)
     planned, failures = context.plan.rungs, 0
     context.plan = context.plan.with_(rungs=planned or ())
-    for step in _steps(context, selected, depths):
-        attempt: Attempt | str = ""
-        for depth in step:
-            attempt = _attempt(context, selected, replaced, ladder, depth)
-            if not isinstance(attempt, str):
-                break
-            ladder.reasons.append(f"tuning the {depth.part} was left out: {attempt}")
+    early = _early(context, selected, replaced, ladder, depths)
+    for depth in [early.depth, *(d for d in depths if d != early.depth)] if early else depths:
+        if ladder.kept and depths.index(depth) < depths.index(ladder.kept.depth):
+            continue
+        attempt = early if early and depth == early.depth else _attempt(context, selected, replaced, ladder, depth)
         if isinstance(attempt, str):
+            ladder.reasons.append(f"tuning the {depth.part} was left out: {attempt}")
             if len(ladder.rungs) == 1:
                 context.warnings.append(f"No tuning: {attempt}.")
             return
@@ -109,17 +110,23 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         )
 
 
-def _steps(context: Context, selected: Selected, depths: list[Depth]) -> list[list[Depth]]:
-    """The rungs in their order, of each step the first that fits.
+def _early(
+    context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
+) -> Attempt | None:
+    """The deepest rung from cached states, tried before those above it where enough of its epochs fit; else None.
 
-    Few labels take so little time that the deepest rung from cached states is tried at once, and those before it only
-    where it does not fit: measured, it gains what the last block does not (docs/log.md).
+    It gains more than the last block, so that the comparison is clearer, and the time for that one is saved. With few
+    labels, where the last block gains least, its fewest epochs will do (docs/log.md).
     """
-    if context.settings.depth != "auto" or context.plan.rungs:
-        return [[depth] for depth in depths]
-    few = [depth for depth in depths if recipe_of(context, selected, depth).contrast]
-    rest = [[depth] for depth in depths if depth not in few]
-    return [few[::-1], *rest] if few else rest
+    cached = [depth for depth in depths if depth.cut is not None]
+    has_closed_form = bool(selected.problem.backbone.features)  # else deeper rungs go on from the head's training
+    if context.settings.depth != "auto" or context.plan.rungs or len(cached) < 2 or not has_closed_form:
+        return None
+    if context.clock.left() - context.reserve_seconds < WORTH_TIMING_S:
+        return None
+    share = 0.0 if recipe_of(context, selected, cached[-1]).contrast else EARLY_SHARE
+    attempt = _attempt(context, selected, replaced, ladder, cached[-1], share)
+    return None if isinstance(attempt, str) else attempt
 
 
 def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> None:
@@ -129,12 +136,14 @@ def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt:
         replaced.bases[number] = context.task.head.carried(replaced.bases[number], module)
 
 
-def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth) -> Attempt | str:
-    """Try one rung, keeping back what the last training of the rung before will take."""
+def _attempt(
+    context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth, share: float = 0.0
+) -> Attempt | str:
+    """Try one rung, keeping back what the last training of the rung before will take. share: see attempt_rung."""
     kept_back = ladder.kept.final_s if ladder.kept else 0.0
     context.reserve_seconds += kept_back
     try:
-        return attempt_rung(context, selected, replaced, ladder.kept, depth)
+        return attempt_rung(context, selected, replaced, ladder.kept, depth, share)
     finally:
         context.reserve_seconds -= kept_back
 
