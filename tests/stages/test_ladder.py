@@ -71,22 +71,14 @@ def climb(
     context: Any,
     cuts: Any = None,
     contrast: float = 0.0,
-    fits_early: bool = False,
-    features: tuple[str, ...] = ("native",),
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
-
-    fits_early: whether enough epochs of the last third fit before all else; where not, that attempt is not told of.
 
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
     seen: list[tuple[str, str, float]] = []
 
-    def attempt(
-        context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth, share: float
-    ) -> Attempt | str:
-        if share and not fits_early:
-            return "it does not fit the budget"
+    def attempt(context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth) -> Attempt | str:
         seen.append((depth.name, before.rung.name if before else "head", context.reserve_seconds))
         outcome = outcomes[depth.name]
         if isinstance(outcome, str):
@@ -101,7 +93,6 @@ def climb(
     monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
     selected = selected_of(cuts or ("cut 6", "cut 5"), contrast) if cuts != () else selected_of((), contrast)
-    selected.problem.backbone.features = features
     return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"), final=None)), seen  # type: ignore[arg-type]
 
 
@@ -139,7 +130,7 @@ def test_with_few_labels_the_deepest_cached_rung_comes_first(monkeypatch: pytest
     tuned, seen = climb(monkeypatch, outcomes, context, contrast=1.0)
     assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("all", "third")]
     assert [planned.name for planned in context.plan.rungs] == ["third", "all"]
-    # one row more, and labels are many: the last third comes first only with enough epochs
+    # one row more, and labels are many
     context = context_of()
     context.split.dev = np.arange(FEW_ROWS + 1)
     tuned, seen = climb(monkeypatch, outcomes, context, contrast=1.0)
@@ -149,27 +140,6 @@ def test_with_few_labels_the_deepest_cached_rung_comes_first(monkeypatch: pytest
     assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("third", "block")]
     assert tuned.chosen.name == "block"
     assert "tuning the last third and head was left out: it does not fit the budget" in tuned.why
-
-
-def test_where_enough_of_its_epochs_fit_the_last_third_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    context = context_of()
-    tuned, seen = climb(monkeypatch, {"block": -0.1, "third": -0.1, "all": 0.1}, context, fits_early=True)
-    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("all", "third")]
-    assert seen[-1][2] == 10.0 + FINAL_S  # what its last training takes is kept back
-    assert [planned.name for planned in context.plan.rungs] == ["third", "all"]
-    # where it does not pay, the last block still may
-    tuned, seen = climb(monkeypatch, {"block": -0.1, "third": 0.1, "all": 0.1}, context_of(), fits_early=True)
-    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("all", "block")]
-    assert tuned.chosen.name == "block"
-
-
-@pytest.mark.parametrize("features", [(), ("native",)])
-def test_rungs_that_go_on_from_a_trained_head_come_in_order(
-    monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...]
-) -> None:
-    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
-    _, seen = climb(monkeypatch, outcomes, context_of(), fits_early=True, features=features)
-    assert [name for name, _, _ in seen] == (["third", "all"] if features else ["block", "third", "all"])
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:

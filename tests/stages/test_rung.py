@@ -200,9 +200,7 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
     assert affordable_final(context, 6, pass_s=50.0) == 0
 
 
-def plan_of(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96, share: float = 0.0
-) -> RungPlan | str:
+def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96) -> RungPlan | str:
     """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8."""
     recipe = SimpleNamespace(contrast=0.0, batch_size=32, min_epochs=3, max_epochs=8)
     context: Any = SimpleNamespace(
@@ -220,7 +218,7 @@ def plan_of(
     replaced: Any = SimpleNamespace(seconds_per_output=0.0)
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
-    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, 0.0, share)
+    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, 0.0)
 
 
 def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,11 +227,6 @@ def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatc
     assert plan_of(monkeypatch, 70) == RungPlan("block", 1, 8)  # 8 * 2.53 + 13.8 = 34
     assert plan_of(monkeypatch, 20) == RungPlan("block", 1, 5)  # 5 * 2.53 + 2 * 3.45 = 19.6
     assert plan_of(monkeypatch, 80, compared=32) == RungPlan("block", 1, 8)  # the rung before has one fold
-
-
-def test_fewer_epochs_than_the_share_that_is_asked_for_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_of(monkeypatch, 20, share=0.5) == RungPlan("block", 1, 5)
-    assert "does not fit" in str(plan_of(monkeypatch, 20, share=0.75))
 
 
 def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,6 @@ from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
-EARLY_SHARE = 0.5  # of a recipe's epochs: with so many the last third does better than the last block with all of its
-WORTH_TIMING_S = 60.0  # left: with less, timing the last third's steps costs more than it may save
 MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
 
 
@@ -113,19 +111,16 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
 def _early(
     context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
 ) -> Attempt | None:
-    """The deepest rung from cached states, tried before those above it where enough of its epochs fit; else None.
+    """With few labels the deepest rung from cached states, tried before those above it where it fits; else None.
 
-    It gains more than the last block, so that the comparison is clearer, and the time for that one is saved. With few
-    labels, where the last block gains least, its fewest epochs will do (docs/log.md).
+    They take so little time that it does fit, and measured, it gains what the last block does not (docs/log.md).
     """
     cached = [depth for depth in depths if depth.cut is not None]
-    has_closed_form = bool(selected.problem.backbone.features)  # else deeper rungs go on from the head's training
-    if context.settings.depth != "auto" or context.plan.rungs or len(cached) < 2 or not has_closed_form:
+    if context.settings.depth != "auto" or context.plan.rungs or len(cached) < 2:
         return None
-    if context.clock.left() - context.reserve_seconds < WORTH_TIMING_S:
+    if not recipe_of(context, selected, cached[-1]).contrast:
         return None
-    share = 0.0 if recipe_of(context, selected, cached[-1]).contrast else EARLY_SHARE
-    attempt = _attempt(context, selected, replaced, ladder, cached[-1], share)
+    attempt = _attempt(context, selected, replaced, ladder, cached[-1])
     return None if isinstance(attempt, str) else attempt
 
 
@@ -136,14 +131,12 @@ def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt:
         replaced.bases[number] = context.task.head.carried(replaced.bases[number], module)
 
 
-def _attempt(
-    context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth, share: float = 0.0
-) -> Attempt | str:
-    """Try one rung, keeping back what the last training of the rung before will take. share: see attempt_rung."""
+def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth) -> Attempt | str:
+    """Try one rung, keeping back what the last training of the rung before will take."""
     kept_back = ladder.kept.final_s if ladder.kept else 0.0
     context.reserve_seconds += kept_back
     try:
-        return attempt_rung(context, selected, replaced, ladder.kept, depth, share)
+        return attempt_rung(context, selected, replaced, ladder.kept, depth)
     finally:
         context.reserve_seconds -= kept_back
 

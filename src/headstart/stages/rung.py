@@ -58,7 +58,7 @@ class Attempt:
 
 
 def attempt_rung(
-    context: Context, selected: Selected, replaced: Replaced, before: Attempt | None, depth: Depth, share: float = 0.0
+    context: Context, selected: Selected, replaced: Replaced, before: Attempt | None, depth: Depth
 ) -> Attempt | str:
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
@@ -66,8 +66,7 @@ def attempt_rung(
     where this rung is better but not clearly, and they fit: of the rung before as well where it has not seen them.
 
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
-    end better (docs/log.md). before: the rung to compare with, None for the untuned one. share: of the recipe's
-    epochs, only with so many.
+    end better (docs/log.md). before: the rung to compare with, None for the untuned one.
     """
     begin = time.perf_counter()
     if before is not None and (fault := hopeless(context, selected, depth, before.pace)):
@@ -76,7 +75,7 @@ def attempt_rung(
     is_planned = any(rung.name == depth.name for rung in context.plan.rungs or ())
     compared = len((before.rung if before else replaced.rung).rows)
     final_s = before.final_s if before else 0.0
-    plan = plan_rung(context, selected, replaced, module, depth, compared, final_s, share)
+    plan = plan_rung(context, selected, replaced, module, depth, compared, final_s)
     if isinstance(plan, str):
         return plan
     trial = _Trial(context, selected, replaced, before, depth, plan, is_planned or context.settings.depth != "auto")

@@ -60,13 +60,11 @@ def plan_rung(
     depth: Depth,
     compared_rows: int,
     before_s: float,
-    share: float = 0.0,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
-    without them would tell nothing. before_s: kept back for that rung's last training. share: fewer than so
-    many of the recipe's epochs will not do.
+    without them would tell nothing. before_s: kept back for that rung's last training.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
@@ -81,8 +79,7 @@ def plan_rung(
         fitting.append((folds, epochs, forecast))
     # a whole schedule on fewer folds tells more than a cut one on more
     folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
-    fewest = recipe.min_epochs if context.settings.depth == "auto" else 1
-    if epochs >= max(fewest, share * recipe.max_epochs):
+    if epochs >= (recipe.min_epochs if context.settings.depth == "auto" else 1):
         context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
                         epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
         return RungPlan(depth.name, folds, epochs)
