@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from elpv_head import COMPARISON as HEAD
-from head_to_head import main
-
-COMPARISON = replace(
-    HEAD, name="autogluon_images", rival="autogluon_fit.py", rival_name="AutoGluon MultiModal 1.6.3", depth="auto",
-    rival_pins="autogluon",
-)  # fmt: skip
+from elpv_head import COMPARISON
+from head_to_head import beside_autogluon, main
 
 if __name__ == "__main__":
-    main(COMPARISON, __doc__)
+    main(beside_autogluon(COMPARISON, "autogluon_images"), __doc__)

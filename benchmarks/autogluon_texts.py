@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from head_to_head import main
-from text_head import COMPARISON as HEAD
-
-COMPARISON = replace(
-    HEAD, name="autogluon_texts", rival="autogluon_fit.py", rival_name="AutoGluon MultiModal 1.6.3", depth="auto",
-    rival_pins="autogluon",
-)  # fmt: skip
+from head_to_head import beside_autogluon, main
+from text_head import COMPARISON
 
 if __name__ == "__main__":
-    main(COMPARISON, __doc__)
+    main(beside_autogluon(COMPARISON, "autogluon_texts"), __doc__)

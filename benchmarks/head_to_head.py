@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ class Comparison:
     rival_name: str
     depth: str = "head"
     rival_pins: str = ""
+
+
+def beside_autogluon(head: Comparison, name: str) -> Comparison:
+    """Whole runs on the data of this comparison, against AutoGluon with as much time."""
+    return replace(head, name=name, rival="autogluon_fit.py", rival_name="AutoGluon MultiModal 1.6.3", depth="auto",
+                   rival_pins="autogluon")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_whisper_made_for_fewer_seconds_is_the_stock_classifier_with_fewer_posit
     assert spectrogram.shape == (80, 100)
     torch.testing.assert_close(backbone.model.embed_positions.weight, whole.model.embed_positions.weight[:50])
     values = pooled(opened(backbone, examples, [], tmp_path / "cache"), examples, "mean")
-    with torch.inference_mode():  # the first layers see each frame alone: what differs is what attention reaches
+    with torch.inference_mode():
         states = backbone.model(torch.from_numpy(spectrogram)[None]).last_hidden_state
     torch.testing.assert_close(values[0], states[0].mean(0), atol=1e-4, rtol=1e-4)
     rng = np.random.default_rng(1)

@@ -92,7 +92,7 @@ def climb(
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
-    selected = selected_of(cuts or ("cut 6", "cut 5"), contrast) if cuts != () else selected_of((), contrast)
+    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast)
     return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"), final=None)), seen  # type: ignore[arg-type]
 
 

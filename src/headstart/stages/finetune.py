@@ -116,9 +116,8 @@ def _early(
     They take so little time that it does fit, and measured, it gains what the last block does not (docs/log.md).
     """
     cached = [depth for depth in depths if depth.cut is not None]
-    if context.settings.depth != "auto" or context.plan.rungs or len(cached) < 2:
-        return None
-    if not recipe_of(context, selected, cached[-1]).contrast:
+    is_open = context.settings.depth == "auto" and not context.plan.rungs
+    if not is_open or len(cached) < 2 or not recipe_of(context, selected, cached[-1]).contrast:
         return None
     attempt = _attempt(context, selected, replaced, ladder, cached[-1])
     return None if isinstance(attempt, str) else attempt

@@ -71,9 +71,10 @@ def tune_fold(
     )  # fmt: skip
     fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
     if not trained.stopped or trained.best_epoch:
+        refits = recipe_of(context, selected, depth).contrast > 0
         for share in SHARES:
             restore(module, fold.at(share))
-            if recipe_of(context, selected, depth).contrast:
+            if refits:
                 fold.refitted[share] = context.task.head.refit_tuned(selected.problem, fold.base, module, rows)
             fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
     fold.seconds = time.perf_counter() - begin
