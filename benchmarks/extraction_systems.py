@@ -67,8 +67,8 @@ def _timm(folder: Path, channels_last: bool = False) -> Run:
 def _openvino(folder: Path, batch: int) -> Run:
     import openvino_throughput
 
-    compiled, transform = openvino_throughput.load(folder)
-    return lambda paths: openvino_throughput.features(compiled, transform, paths, batch)
+    compiled, config = openvino_throughput.load(folder)
+    return lambda paths: openvino_throughput.features(compiled, config, paths, batch)
 
 
 def _sentence_transformers(folder: Path) -> Run:

@@ -18,6 +18,7 @@ from headstart.demo_data import DEMOS
 from headstart.sources.cache_dir import cache_dir
 
 PREDICTED = 2  # inputs of a demo that `headstart predict` is tried on
+TABLED = ("images", "text", "audio", "speech", "summaries")  # demos whose rows stand in a table
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Job:
-    """The data of one of the three demos, as options of `headstart fit` and, for two inputs, of `headstart predict`."""
+    """The data of a demo, as options of `headstart fit` and, for two inputs, of `headstart predict`."""
 
     name: str
     options: tuple[str, ...]
@@ -118,7 +119,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def demo_jobs(limit: int | None, scratch: Path, names: Sequence[str] = tuple(DEMOS)) -> list[Job]:
+def demo_jobs(limit: int | None, scratch: Path, names: Sequence[str] = TABLED) -> list[Job]:
     """The demos' data with the demos' own settings, the budget apart. limit: rows of each, of each side where given."""
     jobs = []
     for name in names:
@@ -134,6 +135,6 @@ def demo_jobs(limit: int | None, scratch: Path, names: Sequence[str] = tuple(DEM
             data = sides[0]
             settings += ["--test", str(sides[1])] if len(sides) > 1 else []
         inputs = [row["file_name"] for row in first if "file_name" in row]
-        inputs = inputs or [part for row in first for part in ("--text", row["text"])]
+        inputs = inputs or [part for row in first for part in ("--text", row.get("text") or row["document"])]
         jobs.append(Job(name, (str(data), "--task", demo.task, *settings), tuple(inputs)))
     return jobs

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from common import Records, machine_line, parser, spread, table
-from headstart.demo_data import DEMOS
-from runs import Job, demo_jobs, fit, fresh_cache
+from runs import TABLED, Job, demo_jobs, fit, fresh_cache
 
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("--demos", nargs="+", choices=list(DEMOS), default=list(DEMOS))
+    made.add_argument("--demos", nargs="+", choices=TABLED, default=["images", "text", "speech"])
     made.add_argument("--depths", nargs="+", default=["head", "auto"], help="depths of headstart fit")
     made.add_argument("--budget", default="3m", help="budget of headstart fit")
     made.add_argument("--model", default="auto", help="model of headstart fit")

@@ -1,10 +1,14 @@
-"""Phone prompts: `headstart fit` against the untouched Whisper tiny.en, run by transformers' stock pipeline."""
+"""Phone prompts: `headstart fit` against Whisper tiny.en untouched, and tuned by transformers' Seq2SeqTrainer.
+
+The Trainer's recipe is the usual one: the whole network, batches of 8, a rate of 1e-5, one epoch.
+"""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,26 @@ from headstart.demo_data import prompts
 from headstart.metrics.speech import english_normalise, normalise, row_errors
 from headstart.sources.cache_dir import cache_dir
 from headstart.types import Example
-from runs import Fit, fit_tables
+from runs import fit_tables
 from splits import check_same_rows, model_folder, read_rows, rival, write_tables
 
 MODEL = "pip:whisper-tiny.en"
 TASK = "speech-recognition"
-NORMALISERS: dict[str, Callable[[str], str]] = {"wer": normalise, "wer_english_normaliser": english_normalise}
+NORMALISERS: dict[str, Callable[[str], str]] = {
+    "lowercase, punctuation dropped": normalise, "English normaliser": english_normalise,
+}  # fmt: skip
+OURS = "headstart fit"
+RIVALS = {"untouched, stock pipeline": "whisper_pipeline.py", "Seq2SeqTrainer, 1 epoch": "whisper_trainer.py"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One system's texts for the test rows. tuned_s: seconds until its model was ready; seconds: until its answers."""
+
+    texts: list[str]
+    tuned_s: float
+    seconds: float
+    facts: dict[str, Any]
 
 
 def main() -> None:
@@ -26,20 +44,29 @@ def main() -> None:
     made.add_argument("--seeds", type=int, default=1, help="number of fits: seeds 0, 1, … (the split is given)")
     made.add_argument("--limit", type=int, help="use that many recordings a side (for development; marked small)")
     made.add_argument("--budget", default="10m", help="budget of headstart fit")
+    made.add_argument("--depth", default="auto", help="depth of headstart fit")
+    made.add_argument("--rivals", type=int, nargs="*", default=list(range(len(RIVALS))), metavar="N",
+                      help=f"which: {', '.join(f'{i} {name}' for i, name in enumerate(RIVALS))}")  # fmt: skip
     arguments = made.parse_args()
     records = Records("speech_decoder", arguments.results, small=arguments.limit is not None)
     records.open(arguments)
+    names = [OURS, *(list(RIVALS)[i] for i in arguments.rivals)]
+    found: dict[str, list[Answer]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         data = prompts.prepare(cache_dir() / "demo", Said())
         train, test = (_side(data / name, arguments.limit, Path(scratch)) for name in ("train", "test"))
         folder = model_folder(MODEL)
-        found = []
         for seed in range(arguments.seeds):
-            found.append(_one_seed(arguments, train, test, folder, seed, Path(scratch) / str(seed)))
-            records.write("seed", **{k: v for k, v in found[-1].items() if k != "rows"})
-    differences = {name: _difference(found, test, name) for name in NORMALISERS}
-    records.write("summary", differences={k: dict(zip(("value", "low", "high"), v)) for k, v in differences.items()})
-    print(_table(found, differences, len(train), len(test), records.small))
+            own = Path(scratch) / str(seed)
+            tables = write_tables(train, test, own)
+            for name in names if seed % 2 == 0 else names[::-1]:
+                answer = (_ours(arguments, tables, test, seed, own) if name == OURS
+                          else _theirs(RIVALS[name], folder, tables, test, own))  # fmt: skip
+                found[name].append(answer)
+                rates = {how: _rate(answer.texts, test, how) for how in NORMALISERS}
+                records.write("answer", seed=seed, system=name, train=len(train), test=len(test), wer=rates,
+                              tuned_s=answer.tuned_s, seconds=answer.seconds, **answer.facts)  # fmt: skip
+    print(_table(found, test, len(train), records))
 
 
 def _side(folder: Path, limit: int | None, scratch: Path) -> list[Example]:
@@ -47,75 +74,59 @@ def _side(folder: Path, limit: int | None, scratch: Path) -> list[Example]:
     return list(read_rows(folder, columns, limit, scratch, TASK).examples)
 
 
-def _one_seed(
-    arguments: argparse.Namespace, train: list[Example], test: list[Example], model: Path, seed: int, scratch: Path
-) -> dict[str, Any]:
-    """Both systems; even seeds start with headstart, odd ones with the untouched model."""
-    tables = write_tables(train, test, scratch)
-    options = ["--seed", str(seed), "--budget", arguments.budget]
-
-    def ours_run() -> Fit:
-        return fit_tables(tables, scratch / "fit", TASK, MODEL, options)
-
-    if seed % 2 == 0:
-        ours = ours_run()
-        process, theirs = rival("whisper_pipeline.py", model, tables, scratch)
-    else:
-        process, theirs = rival("whisper_pipeline.py", model, tables, scratch)
-        ours = ours_run()
-    check_same_rows(test, ours.targets, theirs["targets"])
-    rows = {name: _rows(test, ours, theirs["predictions"], name) for name in NORMALISERS}
-    result = ours.result
-    return {
-        "seed": seed, "first": "rival" if seed % 2 else "headstart", "train": len(train), "test": len(test),
-        "rows": rows,
-        "headstart": {**{name: _rate(rows[name], 0) for name in NORMALISERS}, "wall_s": ours.process.wall_s,
-                      "cpu_s": ours.process.cpu_s, "core_s": ours.core_s, "timing": result["timing"],
-                      "result_json": result["metrics"]["test"], "depth": result["depth"]["chosen"],
-                      "why": result["depth"]["why"], "engine": result["engine"], "warnings": result["warnings"]},
-        "untouched": {**{name: _rate(rows[name], 1) for name in NORMALISERS}, "wall_s": process.wall_s,
-                      "cpu_s": process.cpu_s, "seconds": theirs["seconds"]},
-    }  # fmt: skip
+def _ours(
+    arguments: argparse.Namespace, tables: tuple[Path, Path], test: list[Example], seed: int, own: Path
+) -> Answer:
+    options = ["--seed", str(seed), "--budget", arguments.budget, "--depth", arguments.depth]
+    fit = fit_tables(tables, own / "fit", TASK, MODEL, options)
+    check_same_rows(test, fit.targets)
+    tuned_s = next(float(line["seconds"]) for line in fit.log if line["event"] == "depth")
+    facts = {"depth": fit.depth, "whole_s": fit.process.wall_s, "timing": fit.result["timing"],
+             "engine": fit.result["engine"], "warnings": fit.result["warnings"]}  # fmt: skip
+    return Answer([p["text"] for p in fit.predictions], tuned_s, fit.core_s, facts)
 
 
-def _rows(test: list[Example], ours: Fit, theirs: list[str], name: str) -> list[tuple[int, int, int]]:
-    """(our errors, their errors, words) of each test row."""
-    counted = []
-    for example, mine, other in zip(test, ours.predictions, theirs):
-        errors, words = row_errors(example.target or "", mine["text"], NORMALISERS[name])
-        counted.append((errors, row_errors(example.target or "", other, NORMALISERS[name])[0], words))
-    return counted
+def _theirs(script: str, model: Path, tables: tuple[Path, Path], test: list[Example], own: Path) -> Answer:
+    process, answer = rival(script, model, tables, own)
+    check_same_rows(test, answer["targets"])
+    parts = answer["seconds"]
+    return Answer(answer["predictions"], process.wall_s - parts["predict"], process.wall_s, {"parts": parts})
 
 
-def _rate(rows: list[tuple[int, int, int]], system: int) -> float:
-    return sum(row[system] for row in rows) / max(1, sum(row[2] for row in rows))
+def _rate(texts: list[str], test: list[Example], how: str) -> float:
+    counted = [row_errors(e.target or "", text, NORMALISERS[how]) for e, text in zip(test, texts)]
+    return sum(errors for errors, _ in counted) / max(1, sum(words for _, words in counted))
 
 
-def _difference(found: list[dict[str, Any]], test: list[Example], name: str) -> tuple[float, float, float]:
-    """The word error rate of headstart less the untouched model's; negative is better."""
-    seeds = [f["seed"] for f in found for _ in test]
-    units = [e.group for _ in found for e in test]
-    rows = [row for f in found for row in f["rows"][name]]
-    return crossed_interval(seeds, units, [ours - theirs for ours, theirs, _ in rows], [words for _, _, words in rows])
+def _difference(found: dict[str, list[Answer]], name: str, test: list[Example], how: str) -> tuple[float, float, float]:
+    """The word error rate of headstart less the other's, with its 95% interval; negative is better."""
+    seeds, units, tops, bottoms = [], [], [], []
+    for seed, (ours, theirs) in enumerate(zip(found[OURS], found[name])):
+        for example, mine, other in zip(test, ours.texts, theirs.texts):
+            errors, words = row_errors(example.target or "", mine, NORMALISERS[how])
+            seeds.append(seed)
+            units.append(example.group)
+            tops.append(errors - row_errors(example.target or "", other, NORMALISERS[how])[0])
+            bottoms.append(words)
+    return crossed_interval(seeds, units, tops, bottoms)
 
 
-def _table(
-    found: list[dict[str, Any]], differences: dict[str, tuple[float, float, float]], train: int, test: int, small: bool
-) -> str:
-    def column(system: str, key: str, scale: float) -> str:
-        return spread([scale * f[system][key] for f in found], 1)
-
-    names = {"wer": "WER, lowercase, punctuation dropped, %", "wer_english_normaliser": "WER, English normaliser, %"}
-    rows = [(names[name], column("headstart", name, 100), column("untouched", name, 100), points(differences[name]))
-            for name in NORMALISERS]  # fmt: skip
-    rows += [("whole process, s", column("headstart", "wall_s", 1), column("untouched", "wall_s", 1), "")]
-    rows += [("until predictions, s", column("headstart", "core_s", 1), column("untouched", "wall_s", 1), "")]
-    depths = ", ".join(sorted({f["headstart"]["depth"] for f in found}))
-    title = f"speech_decoder: {train} recordings to learn from, {test} to test on, {len(found)} seed(s), depth {depths}"
-    header = ("", "headstart fit", "untouched, stock pipeline (test rows only)", "difference")
-    lines = [f"### {title}{' (SMALL: for development only)' if small else ''}", "", table(header, rows), "",
-             machine_line()]  # fmt: skip
-    return "\n".join(lines)
+def _table(found: dict[str, list[Answer]], test: list[Example], train: int, records: Records) -> str:
+    rows = []
+    for name, answers in found.items():
+        cells = []
+        for how in NORMALISERS:
+            difference = None if name == OURS else _difference(found, name, test, how)
+            records.write("difference", other=name, normaliser=how, wer=difference)
+            rates = spread([100 * _rate(answer.texts, test, how) for answer in answers], 1)
+            cells += [rates, points(difference) if difference else ""]
+        rows.append((name, *cells, spread([a.tuned_s for a in answers], 0), spread([a.seconds for a in answers], 0)))
+    header = ["", *(cell for how in NORMALISERS for cell in (f"WER, {how}, %", "headstart's less it")),
+              "seconds until the model is there", "until its answers"]  # fmt: skip
+    depths = ", ".join(answer.facts["depth"]["chosen"] for answer in found[OURS])
+    title = f"speech_decoder: {train} recordings to learn from, {len(test)} to test on, {len(found[OURS])} seed(s)"
+    return "\n\n".join([f"### {title}{' (SMALL: for development only)' if records.small else ''}", table(header, rows),
+                        f"Depths: {depths}.", machine_line()])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -33,13 +33,23 @@ class Images(torch.utils.data.Dataset[Any]):
 
 def load(folder: Path) -> tuple[Any, Any]:
     """The headless model (pooled pre-logits) and its transform."""
+    timm = _timm()
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
+    return model, transform_of(timm.data.resolve_model_data_config(model))
+
+
+def transform_of(config: dict[str, Any]) -> Any:
+    """The stock transform of a model with these settings."""
+    return _timm().data.create_transform(**config, is_training=False)
+
+
+def _timm() -> Any:
     from headstart.stock import torchvision_ops
 
     torchvision_ops.ensure()  # lets torchvision import beside a CPU torch; nothing else of headstart is used
     import timm
 
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
-    return model, timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    return timm
 
 
 def features(model: Any, transform: Any, paths: list[str], channels_last: bool = False) -> np.ndarray[Any, Any]:

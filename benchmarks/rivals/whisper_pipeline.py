@@ -6,6 +6,8 @@ python whisper_pipeline.py MODEL_FOLDER TRAIN.csv TEST.csv OUT.json
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from files import arguments, read_table, write_answer
 
@@ -13,9 +15,15 @@ BATCH = 8
 SAMPLE_RATE_HZ = 16_000
 
 
+def recordings(paths: Sequence[str]) -> list[dict[str, Any]]:
+    """What the pipeline takes in place of files."""
+    from headstart.stock.decode import read_audio  # soundfile and soxr: the pipeline's own reader wants ffmpeg
+
+    return [{"raw": read_audio(path, SAMPLE_RATE_HZ), "sampling_rate": SAMPLE_RATE_HZ} for path in paths]
+
+
 def main() -> None:
     from headstart.stock import torchvision_ops
-    from headstart.stock.decode import read_audio  # soundfile and soxr: the pipeline's own reader wants ffmpeg
 
     folder, _, test_file, out = arguments()
     test, targets = read_table(test_file)
@@ -25,8 +33,7 @@ def main() -> None:
 
     pipeline = transformers.pipeline("automatic-speech-recognition", model=str(folder))
     loaded = time.perf_counter()
-    recordings = [{"raw": read_audio(path, SAMPLE_RATE_HZ), "sampling_rate": SAMPLE_RATE_HZ} for path in test]
-    texts = [row["text"].strip() for row in pipeline(recordings, batch_size=BATCH)]
+    texts = [row["text"].strip() for row in pipeline(recordings(test), batch_size=BATCH)]
     end = time.perf_counter()
     write_answer(out, targets, texts, [begin, loaded, loaded, loaded, end])
 

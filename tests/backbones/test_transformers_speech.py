@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 import tiny
+from headstart.backbones import whisper_encoder
 from headstart.backbones.backbone import Timed
 from headstart.backbones.transformers_speech import DECODER, MARGIN_S, WhisperBackbone, load
 from headstart.sources.local import describe
@@ -45,11 +46,27 @@ def test_a_step_reads_what_is_spoken_and_a_margin(backbone: WhisperBackbone, cli
         assert backbone.loss(tail, (states,), clips, 0.0) != before
 
 
-def test_the_whole_network_hears_the_whole_window(backbone: WhisperBackbone, clips: list[Example]) -> None:
+def test_the_whole_network_is_trained_on_as_much(backbone: WhisperBackbone, clips: list[Example]) -> None:
     records = [dict(backbone.encode(clip, "plain")) for clip in clips]
     (frames,) = backbone.batch_state(None, records)
     network = backbone.suffix(None).eval()
+    used = 2 * max(map(backbone.step_length, clips))  # two frames make a state
+    assert used < frames.shape[-1]
     with torch.inference_mode():
         before = backbone.loss(network, (frames,), clips, 0.0)
-        frames[:, :, -400:] += 5.0
+        frames[..., used:] += 5.0
+        assert backbone.loss(network, (frames,), clips, 0.0) == before
+        frames[..., used - 1] += 5.0
         assert backbone.loss(network, (frames,), clips, 0.0) != before
+
+
+def test_a_shortened_pass_leaves_the_encoder_as_it_was(backbone: WhisperBackbone, clips: list[Example]) -> None:
+    encoder = backbone.model.model.encoder
+    (frames,) = backbone.batch_state(None, [dict(backbone.encode(clips[0], "plain"))])
+    with torch.inference_mode():
+        whole = encoder(frames).last_hidden_state
+        assert whisper_encoder.states(encoder, frames[..., :120]).shape[1] == 60
+        assert torch.equal(whisper_encoder.states(encoder, frames), whole)
+        with pytest.raises(RuntimeError):
+            whisper_encoder.states(encoder, frames[:, :3, :120])
+        assert torch.equal(encoder(frames).last_hidden_state, whole)

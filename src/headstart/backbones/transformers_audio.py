@@ -26,6 +26,7 @@ from headstart.backbones.cut_network import CutNetwork
 from headstart.backbones.transformers_load import labelled, load_pretrained
 from headstart.backbones.waves import WaveInputs
 from headstart.backbones.weights import weights_digest, with_tuned
+from headstart.backbones.whisper_encoder import FRAMES_A_STATE, shorten
 from headstart.data import audio
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -41,7 +42,6 @@ RECIPES = {
     ),
 }
 BATCH_SECONDS = 60  # of spectrograms in one batch
-FRAMES_A_STATE = 2  # of the spectrogram: the stride of Whisper's second convolution
 # families whose stock classifier is a projection of each frame, a mean and a linear layer
 PROJECTED = frozenset({"whisper", "wav2vec2", "hubert", "wavlm"})
 
@@ -134,9 +134,8 @@ class AudioBackbone:
         encoder = getattr(stock, _encoder_name(stock))
         extractor = type(self.extractor).from_dict({**self.extractor.to_dict(), "chunk_length": seconds})
         frames = extractor.nb_max_frames // FRAMES_A_STATE
-        encoder.embed_positions = nn.Embedding.from_pretrained(encoder.embed_positions.weight[:frames].clone())
-        for config in (stock.config, encoder.config):
-            config.max_source_positions = frames
+        shorten(encoder, frames)
+        stock.config.max_source_positions = frames
         return AudioBackbone(self.source, stock, extractor, self._weights_key)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> AudioBackbone:

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from headstart.backbones import transformers_ctc
+from headstart.backbones import transformers_ctc, whisper_encoder
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.masking import hide_spectrum
 from headstart.backbones.weights import weights_digest
@@ -62,11 +62,8 @@ class _Tail(nn.Module):
         self.decoder = copy.deepcopy(model.model.decoder)
 
     def states(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, 1500, D), from the same or from log-mel frames (B, 80, 3000)."""
-        if self.encoder is None:
-            return inputs
-        states: torch.Tensor = self.encoder(inputs).last_hidden_state
-        return states
+        """(B, 1500, D), from the same or from log-mel frames (B, 80, 3000); fewer where these are fewer."""
+        return inputs if self.encoder is None else whisper_encoder.states(self.encoder, inputs)
 
     def forward(self, inputs: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
         output = self.decoder(input_ids=token_ids, encoder_hidden_states=self.states(inputs), use_cache=False)
@@ -166,14 +163,18 @@ class WhisperBackbone(Taught):
              label_smoothing: float) -> torch.Tensor:  # fmt: skip
         """Mean cross-entropy of the transcripts.
 
-        The decoder is given the states of what was spoken and of MARGIN_S of the silence behind it: the others cost
-        most of a step and say nothing. Parts of what the encoder hears are hidden while it is trained.
+        The network is given what was spoken and MARGIN_S of the silence behind it, the decoder alone the states of
+        that: the rest costs most of a step and says nothing. Parts of what the encoder hears are hidden while it is
+        trained.
         """
-        if inputs[0].shape[1] != self.extractor.feature_size:
-            inputs = (inputs[0][:, : max(map(self.step_length, examples))], *inputs[1:])
-        elif network.training:  # log-mel frames, not states
-            inputs = (hide_spectrum(inputs[0], self.sample_rate_hz / self.extractor.hop_length), *inputs[1:])
-        return super().loss(network, inputs, examples, label_smoothing)
+        heard, used = inputs[0], max(map(self.step_length, examples))
+        if heard.shape[1] != self.extractor.feature_size:
+            heard = heard[:, :used]
+        else:  # log-mel frames, not states
+            heard = heard[..., : whisper_encoder.FRAMES_A_STATE * used]
+            if network.training:
+                heard = hide_spectrum(heard, self.sample_rate_hz / self.extractor.hop_length)
+        return super().loss(network, (heard, *inputs[1:]), examples, label_smoothing)
 
     def step_length(self, example: Example) -> int:
         """States of what is spoken and of MARGIN_S of silence."""

@@ -38,11 +38,14 @@ class Tuned:
 
 @dataclass
 class _Ladder:
-    """rungs: everything tried. kept: the deepest rung that paid, None before the first. reasons: one a step."""
+    """rungs: everything tried. kept: the deepest rung that paid, None before the first. reasons: one a step. refused:
+    why depths were not possible, by name; later there is less time for them.
+    """
 
     rungs: list[Rung]
     kept: Attempt | None = None
     reasons: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
@@ -132,12 +135,17 @@ def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt:
 
 def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depth: Depth) -> Attempt | str:
     """Try one rung, keeping back what the last training of the rung before will take."""
+    if depth.name in ladder.refused:
+        return ladder.refused[depth.name]
     kept_back = ladder.kept.final_s if ladder.kept else 0.0
     context.reserve_seconds += kept_back
     try:
-        return attempt_rung(context, selected, replaced, ladder.kept, depth)
+        attempt = attempt_rung(context, selected, replaced, ladder.kept, depth)
     finally:
         context.reserve_seconds -= kept_back
+    if isinstance(attempt, str):
+        ladder.refused[depth.name] = attempt
+    return attempt
 
 
 def _reachable(context: Context, selected: Selected) -> list[Depth]:
