@@ -176,6 +176,17 @@ def test_where_nothing_is_wrong_it_says_so_and_raises_no_alarm() -> None:
     assert "100 more labels would bring about +0.1 points" in found["sentence"]
 
 
+def test_where_there_was_no_time_to_look_for_wrong_labels_none_are_cleared() -> None:
+    run = healthy()
+    run["findings"]["label_errors"] = {"count": 0, "rows": [], "skipped": "no time"}
+    sentence = next_steps(run, "runs/x")["sentence"]
+    assert sentence.startswith("Nothing that this run measured promises a clear gain: no class lags")
+    assert "looks wrong" not in sentence
+    run |= {"per_class": [], "label_curve": {}, "depth": with_short_budget()["depth"]}
+    del run["depth"]["rungs"]
+    assert not next_steps(run, "runs/x")["sentence"].endswith(": .")
+
+
 def test_without_a_label_curve_more_data_are_left_out() -> None:
     run = healthy()
     del run["label_curve"]

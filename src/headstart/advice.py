@@ -131,13 +131,14 @@ def _sentence(result: Result, steps: list[Step]) -> str:
         shown = "" if steps[0].rank < 2 else f" ({_words(steps[0])})"
         return f"What would help most: {steps[0].action}{shown}."
     labels = (result.get("findings") or {}).get("label_errors") or {}
-    checked = [f"none of {labels['checked']:,} labels looks wrong"] if labels.get("count") == 0 else []
+    looked_at = labels.get("checked") if labels.get("count") == 0 else None  # neither where there was no time to look
+    checked = [f"none of {looked_at:,} labels looks wrong"] if looked_at else []
     checked += ["no class lags behind the others"] if result.get("per_class") else []
     if not LEFT_OUT.search(_why(result)):
         checked.append("nothing was left out for time")
     more = _extrapolation(result)
     checked += [f"{more['labels']:,} more labels would bring about {_points(more['gain'])} points"] if more else []
-    return f"Nothing that this run measured promises a clear gain: {', '.join(checked)}."
+    return f"Nothing that this run measured promises a clear gain{': ' if checked else ''}{', '.join(checked)}."
 
 
 def _headline(result: Result) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ PAIR = "\x1e"
 """Between two texts that are one input; `stock/pairs.py` has the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One usable row of the user's data.
 

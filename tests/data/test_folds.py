@@ -44,3 +44,17 @@ def test_mixed_groups_fill_every_fold():
     rng = np.random.default_rng(2)
     labels, groups = rng.integers(3, size=60), np.repeat(np.arange(6), 10)
     assert np.bincount(grouped_folds(labels, groups, 3, seed=0)).tolist() == [20, 20, 20]
+
+
+def test_lone_rows_are_placed_by_the_rule_for_groups():
+    rng = np.random.default_rng(0)
+    labels, names = rng.integers(5, size=200), np.arange(200)
+    for n_folds in (2, 3, 7):
+        alone = grouped_folds(labels, names, n_folds, seed=3)
+        pairs = grouped_folds(np.repeat(labels, 2), np.repeat(names, 2), n_folds, seed=3)
+        assert alone.tolist() == pairs[::2].tolist() == pairs[1::2].tolist()
+        # after larger groups as well, which have filled some folds more than others
+        groups = np.where(names < 60, names // 4, names)
+        whole = grouped_folds(labels, groups, n_folds, seed=3)
+        twice = grouped_folds(np.repeat(labels, 2), np.repeat(groups, 2), n_folds, seed=3)
+        assert whole.tolist() == twice[::2].tolist()

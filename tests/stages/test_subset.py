@@ -16,7 +16,7 @@ from headstart.plan import Plan
 from headstart.settings import Settings
 from headstart.stages import subset
 from headstart.stages.context import Context
-from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
+from headstart.stages.subset import fit_rows_to_budget, part_of, score_fewer_rows, time_answers
 from headstart.types import Dataset, Example
 
 N = 2000
@@ -93,6 +93,13 @@ def test_a_rare_class_is_kept_whole() -> None:
     context.dataset = replace(context.dataset, examples=tuple(rare), classes=("a", "b", "c"))
     fit_rows_to_budget(context, selected_at(20))
     assert {100, 300, 500} <= set(context.split.dev.tolist())
+
+
+def test_a_few_of_very_many_rows_are_no_more_than_that() -> None:
+    context = context_of(seconds=300)
+    split = part_of(context.dataset, context.split, 20, seed=0)  # less than a fiftieth
+    assert len(split.dev) == pytest.approx(20, abs=4)
+    assert {context.dataset.examples[r].target for r in split.dev} == {"a", "b"}
 
 
 def test_at_least_a_hundred_rows_are_tried() -> None:

@@ -24,6 +24,7 @@ from headstart.data.text_pairs import pair_notes
 from headstart.errors import DataError
 from headstart.types import Dataset, Example, Rejected, Reporter
 
+BLOCK = 1024  # files that wait to be decoded at once
 SIDE_ROWS = 8  # a column with more values than one for so many rows is a name or a number, not a kind
 SIDE_COLUMNS = 64  # kept at most: a pointer for each row and column
 
@@ -92,9 +93,13 @@ def _decode_all(table: RawTable, columns: Columns, reporter: Reporter) -> list[C
         except UnusableInput as fault:
             return fault
 
+    told = f"Checking {modality.plural}", len(table.rows)
+    if not is_file:  # nothing waits for a disk or a decoder, and a million tasks would take more memory than the texts
+        return [decode(row) for row in reporter.track(table.rows, *told)]
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         warnings.simplefilter("ignore")  # decoders' remarks on odd files; what matters is in the outcome
-        return list(reporter.track(pool.map(decode, table.rows), f"Checking {modality.plural}", len(table.rows)))
+        blocks = (table.rows[start : start + BLOCK] for start in range(0, len(table.rows), BLOCK))
+        return list(reporter.track((outcome for block in blocks for outcome in pool.map(decode, block)), *told))
 
 
 def row_id(row: Row, columns: Columns) -> str:

@@ -19,7 +19,7 @@ class UnusableInput(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Checked:
     """What one decoding found.
 

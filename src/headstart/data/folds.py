@@ -35,7 +35,9 @@ def grouped_folds(labels: Ints, groups: Sequence[Any] | npt.NDArray[Any], n_fold
     counts = np.zeros((len(classes), n_folds))
     rows_in_fold = np.zeros(n_folds, dtype=np.int64)
     chosen = np.zeros(len(names), dtype=np.int64)
-    for group in sorted(range(len(names)), key=lambda g: (-sizes[g], digests[g])):
+    order = sorted(range(len(names)), key=lambda g: (-sizes[g], digests[g]))
+    alone = int(np.searchsorted(-sizes[order], -1))  # the first group of one row: many data sets have no others
+    for group in order[:alone]:
         present, times = np.unique(dense[members[group]], return_counts=True)
         crowding = ((times * share[present])[:, None] * counts[present]).sum(0).round(12)  # (n_folds,)
         rotation = (np.arange(n_folds) + digests[group]) % n_folds
@@ -43,7 +45,29 @@ def grouped_folds(labels: Ints, groups: Sequence[Any] | npt.NDArray[Any], n_fold
         counts[present, fold] += times
         rows_in_fold[fold] += sizes[group]
         chosen[group] = fold
+    chosen[order[alone:]] = _place_rows(
+        [int(dense[members[group][0]]) for group in order[alone:]],
+        [digests[group] for group in order[alone:]],
+        counts.astype(np.int64).tolist(),
+        rows_in_fold.tolist(),
+    )
     return np.asarray(chosen[codes])
+
+
+def _place_rows(classes: list[int], digests: list[int], counts: list[list[int]], filled: list[int]) -> list[int]:
+    """The fold of each lone row, in this order; the same rule without arrays, which are slow for a million of them.
+
+    counts: rows of each class in each fold so far; filled: rows in each fold. Both are changed.
+    """
+    chosen, folds = [], range(len(filled))
+    for own, digest in zip(classes, digests):
+        of_class = counts[own]
+        fewest = min(of_class)
+        best = min((f for f in folds if of_class[f] == fewest), key=lambda f: (filled[f], (f + digest) % len(filled)))
+        of_class[best] += 1
+        filled[best] += 1
+        chosen.append(best)
+    return chosen
 
 
 def _digest(seed: int, group: object) -> int:

@@ -55,11 +55,12 @@ def _names(outcomes: Sequence[Checked], links: Links) -> list[str]:
 
 
 def _linked_by_key(outcomes: Sequence[Checked], user_groups: Sequence[str]) -> Links:
-    first: dict[str, int] = {}
     links = []
-    for i, (outcome, user) in enumerate(zip(outcomes, user_groups)):
-        keys = [f"digest {outcome.digest}", f"near {outcome.near}"] + ([f"group {user}"] if user else [])
-        links += [(first.setdefault(key, i), i) for key in keys]
+    for keys in ([o.digest for o in outcomes], [o.near for o in outcomes], user_groups):
+        first: dict[str, int] = {}
+        for i, key in enumerate(keys):
+            if key and first.setdefault(key, i) != i:
+                links.append((first[key], i))
     return np.array(links, dtype=np.int64).reshape(-1, 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import sys
@@ -19,7 +20,7 @@ DELIMITERS = ",;\t|"
 _END = "\x03end of file\x03"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row as the file has it. values: column -> text ("" where missing). fault: why it cannot be used, or ""."""
 
@@ -40,7 +41,7 @@ class RawTable:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Record:
     """One row before its values are made texts."""
 
@@ -61,15 +62,21 @@ def read_table(file: Path, base: Path | None = None, split: str | None = None) -
     try:
         if file.stat().st_size == 0:
             raise DataError(f"{file.name} is empty (0 bytes). Give a table with a header line and at least one row.")
-        records = [_flat(record) for record in _READERS[suffix](file, notes)]
+        rows = [_row(_flat(record), number, split) for number, record in enumerate(_READERS[suffix](file, notes), 1)]
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise DataError(f"{file.name} cannot be read as {suffix[1:]}: {str(error)[:200]}. Check the file.") from error
-    if not records:
+    if not rows:
         raise DataError(f"{file.name} has no rows. Give a table with a header line and at least one row.")
-    columns = tuple(dict.fromkeys(name for record in records for name in record.values))
-    rows = [Row(f"row {number}", {c: _as_text(record.values.get(c)) for c in columns}, split, record.fault)
-            for number, record in enumerate(records, start=1)]  # fmt: skip
+    columns = tuple(dict.fromkeys(name for row in rows for name in row.values))
+    for row in rows:
+        if len(row.values) < len(columns):
+            row.values.update({name: "" for name in columns if name not in row.values})
     return RawTable(rows, base or file.parent, "table", columns, notes)
+
+
+def _row(record: _Record, number: int, split: str | None) -> Row:
+    values = {sys.intern(name): _as_text(value) for name, value in record.values.items()}
+    return Row(f"row {number}", values, split, record.fault)
 
 
 def _flat(record: _Record) -> _Record:
@@ -111,7 +118,7 @@ def _read_separated(file: Path, notes: list[str]) -> Iterator[_Record]:
     text = _decode(file, notes)
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     # one line more than the file has: a quote that is never closed would swallow it, and all rows after the quote
-    lines = [*io.StringIO(text, newline=""), _END]
+    lines = itertools.chain(io.StringIO(text, newline=""), [_END])
     reader = csv.reader(lines, delimiter=_delimiter(text, file), skipinitialspace=True)
     names: list[str] = []
     short = 0

@@ -19,7 +19,7 @@ from headstart.types import Dataset
 PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
 SAVING_S = 20.0
 SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
-PARTS = 50  # rows are left out by fiftieths
+PARTS = (50, 200)  # rows are left out by fiftieths, or by smaller parts where fewer than that are wanted
 MIN_ROWS = 100
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
@@ -83,7 +83,7 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
         return
     dataset, seed = context.dataset, context.settings.seed
     labels, groups = label_indices(dataset)[split.test], group_indices(dataset)[split.test]
-    n_parts = min(PARTS, len(np.unique(groups)))
+    n_parts = _parts(groups, wanted)
     parts = grouped_folds(labels, groups, n_parts, seed + 5)
     test: Rows = split.test[parts < max(1, round(wanted / rows * n_parts))]
     context.split = replace(split, test=test)
@@ -111,11 +111,16 @@ def _scoring_s(context: Context, selected: Selected) -> float:
     return context.passes_per_test / selected.extractor.stock_rate + context.answer_s
 
 
+def _parts(groups: NDArray[np.int64], wanted: int) -> int:
+    """Into how many parts to divide rows, so that some of these hold about the wanted number."""
+    return min(int(np.clip(len(groups) / max(1, wanted), *PARTS)), len(np.unique(groups)))
+
+
 def part_of(dataset: Dataset, split: Split, wanted: int, seed: int) -> Split:
     """The split with about that many development rows, in their order: whole groups, stratified by class."""
     dev, n_folds = split.dev, split.n_folds
     labels, groups = label_indices(dataset), group_indices(dataset)
-    n_parts = min(PARTS, len(np.unique(groups[dev])))
+    n_parts = _parts(groups[dev], wanted)
     parts: NDArray[np.integer] = grouped_folds(labels[dev], groups[dev], n_parts, seed + 4)
     kept = parts < max(1, int(wanted / len(dev) * n_parts))
     for label in np.unique(labels[dev]):
