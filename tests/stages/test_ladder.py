@@ -47,9 +47,11 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
     )
 
 
-def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0) -> Any:
+def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0, first: str = "") -> Any:
     recipes = {
-        depth.name: Recipe(1e-4, 1e-3, 32, 6, min_epochs=1, contrast=contrast if depth.cut else 0.0)
+        depth.name: Recipe(
+            1e-4, 1e-3, 32, 6, min_epochs=1, contrast=contrast if depth.cut else 0.0, comes_first=depth.name == first
+        )
         for depth in (BLOCK, THIRD, ALL)
     }
     source = SimpleNamespace(id="model")
@@ -71,6 +73,7 @@ def climb(
     context: Any,
     cuts: Any = None,
     contrast: float = 0.0,
+    first: str = "",
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
@@ -92,7 +95,7 @@ def climb(
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda *a: 10.0)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
-    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast)
+    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first)
     return finetune.finetune(context, selected, SimpleNamespace(rung=rung("head"), final=None)), seen  # type: ignore[arg-type]
 
 
@@ -140,6 +143,25 @@ def test_with_few_labels_the_deepest_cached_rung_comes_first(monkeypatch: pytest
     assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head")]
     assert tuned.chosen.name == "block"
     assert "tuning the last third and head was left out: it does not fit the budget" in tuned.why
+
+
+def test_a_depth_whose_recipe_says_so_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": -0.1}
+    context = context_of()
+    tuned, seen = climb(monkeypatch, outcomes, context, first="all")
+    assert [(name, before) for name, before, _ in seen] == [("all", "head")]
+    assert (tuned.chosen.name, [planned.name for planned in context.plan.rungs]) == ("all", ["all"])
+    # where it does not pay, or does not fit, the others have their turn
+    tuned, seen = climb(monkeypatch, outcomes | {"all": 0.1}, context_of(), first="all")
+    assert [(name, before) for name, before, _ in seen] == [("all", "head"), ("block", "head"), ("third", "block")]
+    tuned, seen = climb(monkeypatch, outcomes | {"all": "it does not fit the budget"}, context_of(), first="all")
+    assert [(name, before) for name, before, _ in seen] == [("all", "head"), ("block", "head"), ("third", "block")]
+    assert tuned.chosen.name == "third"
+    # what is asked for, and what a plan names, is tried in its own order
+    _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("block", 3, 4),))), first="all")
+    assert [name for name, _, _ in seen] == ["block"]
+    _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("all", 1, 1),))))
+    assert [name for name, _, _ in seen] == ["all"]
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:

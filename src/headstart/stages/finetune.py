@@ -114,15 +114,11 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
 def _early(
     context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
 ) -> Attempt | None:
-    """With few labels the deepest rung from cached states, tried before those above it where it fits; else None.
-
-    They take so little time that it does fit, and measured, it gains what the last block does not (docs/log.md).
-    """
-    cached = [depth for depth in depths if depth.cut is not None]
-    is_open = context.settings.depth == "auto" and not context.plan.rungs
-    if not is_open or len(cached) < 2 or not recipe_of(context, selected, cached[-1]).contrast:
+    """The depth that its recipe puts before the shallower ones, tried where it fits; else None."""
+    first = next((depth for depth in depths[1:] if recipe_of(context, selected, depth).comes_first), None)
+    if first is None or context.settings.depth != "auto" or context.plan.rungs:
         return None
-    attempt = _attempt(context, selected, replaced, ladder, cached[-1])
+    attempt = _attempt(context, selected, replaced, ladder, first)
     return None if isinstance(attempt, str) else attempt
 
 
@@ -158,7 +154,8 @@ def _reachable(context: Context, selected: Selected) -> list[Depth]:
                 continue
             return []
         found.append(depth)
-    return found if any(d.cut for d in found) or context.settings.depth != "auto" else []
+    is_open = context.settings.depth == "auto" and not context.plan.rungs
+    return found if any(d.cut for d in found) or not is_open else []
 
 
 def _prepare_views(context: Context, selected: Selected, replaced: Replaced) -> None:

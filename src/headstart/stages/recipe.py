@@ -13,11 +13,16 @@ LARGER = 2  # times the batch, where each example is compared with the others in
 
 
 def recipe_of(context: Context, selected: Selected, depth: Depth) -> Recipe:
-    """The recipe; contrast is 0 unless there are few labels of one class each."""
+    """The recipe; contrast is 0 unless there are few labels of one class each.
+
+    With these the deepest cached rung comes first: it takes so little time that it fits, and gains what the last block
+    does not (docs/log.md).
+    """
     problem = selected.problem
     recipe = problem.backbone.recipe(depth)
     if not recipe.contrast:
         return recipe
     if context.task.target_kind != "class" or len(context.split.dev) > FEW * problem.n_classes:
         return replace(recipe, contrast=0.0)
-    return replace(recipe, batch_size=LARGER * recipe.batch_size)
+    deepest = [d.name for d in problem.backbone.depths if d.cut in problem.features.cuts][-1:]
+    return replace(recipe, batch_size=LARGER * recipe.batch_size, comes_first=depth.name in deepest)

@@ -70,6 +70,9 @@ def plan_rung(
     if planned is not None:
         return planned
     left = context.clock.left() - context.reserve_seconds
+    if left <= 0:
+        context.run.log("rung plan", name=depth.name, seconds_left=left, folds=0, epochs=0)
+        return "it does not fit the budget (0 s left for it)"
     step_s = _seconds_per_step(context, selected, module, depth)
     recipe = recipe_of(context, selected, depth)
     fitting: list[tuple[int, int, Forecast]] = []
