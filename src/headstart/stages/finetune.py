@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headstart.backbones.backbone import Depth
+from headstart.features import extract, missing_from_cache
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
 from headstart.stages.final_training import train_final
 from headstart.stages.fold import network_of
-from headstart.stages.recipe import recipe_of
+from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected
@@ -115,8 +116,8 @@ def _early(
     context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
 ) -> Attempt | None:
     """The depth that its recipe puts before the shallower ones, tried where it fits; else None."""
-    first = next((depth for depth in depths[1:] if recipe_of(context, selected, depth).comes_first), None)
-    if first is None or context.settings.depth != "auto" or context.plan.rungs:
+    first = first_depth(context, selected, depths)
+    if first is None or first == depths[0]:
         return None
     attempt = _attempt(context, selected, replaced, ladder, first)
     return None if isinstance(attempt, str) else attempt
@@ -136,12 +137,29 @@ def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _
     kept_back = ladder.kept.final_s if ladder.kept else 0.0
     context.reserve_seconds += kept_back
     try:
-        attempt = attempt_rung(context, selected, replaced, ladder.kept, depth)
+        attempt = _without_states(context, selected, depth) or attempt_rung(
+            context, selected, replaced, ladder.kept, depth
+        )
     finally:
         context.reserve_seconds -= kept_back
     if isinstance(attempt, str):
         ladder.refused[depth.name] = attempt
     return attempt
+
+
+def _without_states(context: Context, selected: Selected, depth: Depth) -> str:
+    """Compute the states of this depth that are still missing, or say why there is no time for that."""
+    if depth.cut is None or selected.problem.backbone.features:
+        return ""  # pooled features and states come in one pass
+    extractor = selected.extractor
+    examples = [context.dataset.examples[r] for r in context.split.dev]
+    views = selected.problem.backbone.views[:1]
+    missing = missing_from_cache(extractor, list({extractor.key_of(e) for e in examples}), views[0], context.reporter)
+    left = context.clock.left() - context.reserve_seconds
+    if len(missing) / extractor.rate > max(left, 0):
+        return f"it does not fit the budget ({max(left, 0):.0f} s left for it, of which its states would take more)"
+    extract(extractor, examples, views, context.reporter, "Features")
+    return ""
 
 
 def _reachable(context: Context, selected: Selected) -> list[Depth]:

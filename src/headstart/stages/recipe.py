@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from headstart.backbones.backbone import Depth, Recipe
-from headstart.stages.context import Context
+from headstart.stages.context import Context, offered_depths
 from headstart.stages.select import Selected
 
 FEW = 32  # development rows of a class, on average, up to which examples are contrasted: there it was measured
@@ -26,3 +27,21 @@ def recipe_of(context: Context, selected: Selected, depth: Depth) -> Recipe:
         return replace(recipe, contrast=0.0)
     deepest = [d.name for d in problem.backbone.depths if d.cut in problem.features.cuts][-1:]
     return replace(recipe, batch_size=LARGER * recipe.batch_size, comes_first=depth.name in deepest)
+
+
+def first_depth(context: Context, selected: Selected, depths: Sequence[Depth]) -> Depth | None:
+    """The one of these depths that is tried first: as the user or the plan has it, else one whose recipe says so."""
+    if context.settings.depth == "auto" and not context.plan.rungs:
+        for depth in depths:
+            if recipe_of(context, selected, depth).comes_first:
+                return depth
+    return depths[0] if depths else None
+
+
+def begins_with_inputs(context: Context, selected: Selected) -> bool:
+    """Whether only held-out rows need states at first, because the whole network is tuned before anything else."""
+    backbone = selected.problem.backbone
+    if backbone.features:
+        return False
+    first = first_depth(context, selected, offered_depths(context, backbone))
+    return first is not None and first.cut is None and backbone.recipe(first).comes_first

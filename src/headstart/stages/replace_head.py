@@ -12,6 +12,7 @@ from headstart.features import extract
 from headstart.metrics.intervals import drawn_interval, interval
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
+from headstart.stages.recipe import begins_with_inputs
 from headstart.stages.select import Selected
 
 
@@ -30,6 +31,9 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     problem, head, split = selected.problem, context.task.head, context.split
     begin = time.perf_counter()
     examples = [context.dataset.examples[r] for r in split.dev]
+    if begins_with_inputs(context, selected):  # the other rows' states are made when a depth wants them
+        held = np.unique(np.concatenate([context.held_rows(fold) for fold in used_folds(context)]))
+        examples = [context.dataset.examples[r] for r in held]
     extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
     context.run.log("features", extracted=selected.extractor.misses, extraction_seconds=selected.extractor.seconds)
     if cut_off := problem.backbone.cut_off(examples):

@@ -41,7 +41,9 @@ def choose_views(context: Context, selected: Selected, replaced: Replaced, left:
 
 
 def add_views(context: Context, selected: Selected, views: tuple[str, ...]) -> None:
-    """Cache these views of all development rows, and let training draw from them."""
+    """Cache these views of all development rows, and let training draw from them. The plain one is, or will be."""
+    if len(views) == 1:
+        return
     examples = [context.dataset.examples[r] for r in context.split.dev]
     extract(selected.extractor, examples, views, context.reporter, "Features of further views")
     selected.problem.features = features_of(selected.extractor, context.dataset.examples, views)
