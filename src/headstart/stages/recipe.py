@@ -41,7 +41,7 @@ def first_depth(context: Context, selected: Selected, depths: Sequence[Depth]) -
 def begins_with_inputs(context: Context, selected: Selected) -> bool:
     """Whether only held-out rows need states at first, because the whole network is tuned before anything else."""
     backbone = selected.problem.backbone
-    if backbone.features:
+    if backbone.features or context.settings.shift_column is not None:  # every fold is answered there
         return False
     first = first_depth(context, selected, offered_depths(context, backbone))
     return first is not None and first.cut is None and backbone.recipe(first).comes_first
