@@ -59,7 +59,12 @@ def test_a_batch_without_companions_gives_zero_and_no_gradient() -> None:
 def test_only_few_labels_of_one_class_each_are_contrasted(kind: str, rows: int, weight: float, batch: int) -> None:
     made = Recipe(learning_rate=1e-4, head_learning_rate=1e-3, batch_size=32, max_epochs=6, contrast=1.0)
     context: Any = SimpleNamespace(task=SimpleNamespace(target_kind=kind), split=SimpleNamespace(dev=np.arange(rows)))
-    backbone = SimpleNamespace(recipe=lambda depth: made)
-    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=backbone, n_classes=5))
-    found = recipe_of(context, selected, Depth("block", "last layer and head", "cut", 0.2))
-    assert (found.contrast, found.batch_size) == (weight, batch)
+    block, third = Depth("block", "last layer and head", "cut 2", 0.2), Depth("third", "last third", "cut 1", 0.4)
+    backbone = SimpleNamespace(recipe=lambda depth: made, depths=(block, third))
+    features = SimpleNamespace(cuts=("cut 1", "cut 2"))
+    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=backbone, features=features, n_classes=5))
+    found = recipe_of(context, selected, block)
+    assert (found.contrast, found.batch_size, found.comes_first) == (weight, batch, False)
+    assert recipe_of(context, selected, third).comes_first == (weight > 0)
+    features.cuts = ("cut 2",)  # where the disk does not hold the others
+    assert recipe_of(context, selected, block).comes_first == (weight > 0)
