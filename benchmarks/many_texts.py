@@ -42,17 +42,8 @@ def main() -> None:
 
 def _one(arguments: argparse.Namespace, size: int, scratch: Path) -> dict[str, Any]:
     data = write_texts(size, scratch / "texts.csv")
-    options = [
-        data,
-        "--model",
-        MODEL,
-        "--budget",
-        arguments.budget,
-        "--input-column",
-        "text",
-        "--target-column",
-        "section",
-    ]
+    options = [data, "--model", MODEL, "--budget", arguments.budget, "--input-column", "text",
+               "--target-column", "section"]  # fmt: skip
     with Sampler() as sampler:
         done = fit(options, scratch / "run", fresh_cache(scratch / "cache"))
     part = write_texts(min(size, ANSWERED), scratch / "new.csv")

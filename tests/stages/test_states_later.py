@@ -30,7 +30,7 @@ def test_the_untouched_model_ships_where_nothing_fits(fit: Any, monkeypatch: pyt
     why = "it does not fit the budget (1 s left for it)"
     seen: list[str] = []
     monkeypatch.setattr(finetune, "attempt_rung", lambda c, s, r, before, depth: seen.append(depth.name) or why)
-    monkeypatch.setattr(finetune, "_without_states", lambda c, s, depth: why if depth.cut else "")
+    monkeypatch.setattr(finetune, "_complete_states", lambda c, s, depth: why if depth.cut else "")
     result = fit()
     assert (seen, result.details["depth"]["chosen"]) == (["all"], "untouched")
     assert f"tuning the decoder was left out: {why}" in result.details["depth"]["why"]

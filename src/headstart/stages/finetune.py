@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headstart.backbones.backbone import Depth
-from headstart.features import extract, missing_from_cache
+from headstart.features import extract
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
 from headstart.stages.final_training import train_final
@@ -16,6 +16,7 @@ from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected
+from headstart.stages.subset import missing_rows
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
@@ -137,7 +138,7 @@ def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _
     kept_back = ladder.kept.final_s if ladder.kept else 0.0
     context.reserve_seconds += kept_back
     try:
-        attempt = _without_states(context, selected, depth) or attempt_rung(
+        attempt = _complete_states(context, selected, depth) or attempt_rung(
             context, selected, replaced, ladder.kept, depth
         )
     finally:
@@ -147,18 +148,15 @@ def _attempt(context: Context, selected: Selected, replaced: Replaced, ladder: _
     return attempt
 
 
-def _without_states(context: Context, selected: Selected, depth: Depth) -> str:
+def _complete_states(context: Context, selected: Selected, depth: Depth) -> str:
     """Compute the states of this depth that are still missing, or say why there is no time for that."""
     if depth.cut is None or selected.problem.backbone.features:
         return ""  # pooled features and states come in one pass
-    extractor = selected.extractor
+    left = max(context.clock.left() - context.reserve_seconds, 0.0)
+    if missing_rows(context, selected) / selected.extractor.rate > left:
+        return f"it does not fit the budget ({left:.0f} s left for it, of which its states would take more)"
     examples = [context.dataset.examples[r] for r in context.split.dev]
-    views = selected.problem.backbone.views[:1]
-    missing = missing_from_cache(extractor, list({extractor.key_of(e) for e in examples}), views[0], context.reporter)
-    left = context.clock.left() - context.reserve_seconds
-    if len(missing) / extractor.rate > max(left, 0):
-        return f"it does not fit the budget ({max(left, 0):.0f} s left for it, of which its states would take more)"
-    extract(extractor, examples, views, context.reporter, "Features")
+    extract(selected.extractor, examples, selected.problem.backbone.views[:1], context.reporter, "Features")
     return ""
 
 

@@ -57,7 +57,7 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     wanted = context.plan.dev_rows
     if wanted is None:
         wanted = _affordable(context, selected)
-        wanted = rows if _missing(context, selected) <= wanted else wanted
+        wanted = rows if missing_rows(context, selected) <= wanted else wanted
     context.plan = context.plan.with_(dev_rows=min(wanted, rows))
     if wanted >= rows:
         return
@@ -92,8 +92,8 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     context.reporter.say(told)
 
 
-def _missing(context: Context, selected: Selected) -> int:
-    """Rows that no earlier run left in the cache."""
+def missing_rows(context: Context, selected: Selected) -> int:
+    """Development rows whose states or features are not in the cache."""
     keys = list({selected.extractor.key_of(context.dataset.examples[r]) for r in context.split.dev})
     view = selected.problem.backbone.views[0]
     return len(missing_from_cache(selected.extractor, keys, view, context.reporter))
