@@ -31,11 +31,13 @@ class StockProcess:
     """A stock loader's process. It imports its libraries and waits; `predict` gives it its one piece of work.
 
     Starting it early hides seconds of importing behind work that leaves a core idle. It ends by itself when this
-    process does. features: pooled features (n, D) of the inputs, where `predict` was asked for them.
+    process does. rows: what it answered, as it wrote it. features: pooled features (n, D) of the inputs, where
+    `predict` was asked for them.
     """
 
     def __init__(self, script: str) -> None:
         self.script = script
+        self.rows: list[dict[str, Any]] = []
         self.features: NDArray[np.float32] | None = None
         self._words: list[str] = []
         self._was_enough = False
@@ -93,6 +95,7 @@ class StockProcess:
             )
         if values is not None and self._process.returncode == 0:
             self.features = values.reshape(len(rows), -1)
+        self.rows = rows
         return [prediction_of(example.id, example.target, row) for example, row in zip(examples, rows)]
 
     def close(self) -> None:

@@ -18,17 +18,15 @@ from headstart.errors import HeadstartError, RunError
 from headstart.features import extract, features_of
 from headstart.heads.head import DecodingLimits
 from headstart.problem import Rows
+from headstart.stages.answers import answer
 from headstart.stages.context import Context
 from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
-from headstart.stages.subset import MIN_SCORED
-from headstart.stock_process import StockProcess
 from headstart.tasks.task import ControlSetup, Scores
 from headstart.types import Prediction, Silent
 
-CLOSING_S = 8.0  # of the time left, for what must follow the saved model's answers
 SAVING_S = 20.0  # saving, checking the saved model, report
 DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
 
@@ -65,22 +63,17 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
-    process = _stock_process(context, saved)
-    wanted = context.task.uncertainty is not None
     # in a random order, so that those answered until time is over stand for all
     mixed = context.rng(9).permutation(context.split.test)
-    examples = [context.dataset.examples[r] for r in (*golden, *mixed)]
-    fewest = len(golden) + min(MIN_SCORED, len(mixed))
-    stock = process.predict(
-        saved.folder, examples, context.reporter, wanted, lambda n: n >= fewest and context.clock.left() < CLOSING_S
-    )
-    order = _scored(context, mixed, len(stock) - len(golden))
-    check = _check_golden(context, selected, tuned, golden, stock[: len(golden)], temperature)
+    answers = answer(context, saved, golden, mixed)
+    order = _scored(context, mixed, len(answers.test))
+    check = _check_golden(context, selected, tuned, golden, answers.golden, temperature)
     groups = problem.groups
     if len(context.split.test):
-        split, rows, predictions = "test", context.split.test, [stock[len(golden) + i] for i in order]
+        split, rows, predictions = "test", context.split.test, [answers.test[i] for i in order]
         note = (
             f"computed from the saved model, loaded by {problem.backbone.source.library} in a process without headstart"
+            + ("; an earlier run saved the same files, and these answers are its" if answers.kept else "")
         )
     else:
         split, rows = "cross_validation", np.asarray(rung.rows)
@@ -91,7 +84,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
         )
     scores = context.task.score(predictions, groups[rows], context.rng(4))
     found = Evaluated(saved, split, scores, predictions, note, check, temperature, int(split == "test"))
-    found.features = None if process.features is None else process.features[len(golden) + order]
+    found.features = None if answers.features is None else answers.features[order]
     found.evidence = _evidence(context, selected, tuned, found, rows, output_s)
     return found
 
@@ -133,14 +126,6 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     if decoding.facts:
         context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)
     return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s
-
-
-def _stock_process(context: Context, saved: Saved) -> StockProcess:
-    """The one that was started ahead, if it is of this kind."""
-    if context.stock is None or context.stock.script != saved.script:
-        context.close()
-        context.stock = StockProcess(saved.script)
-    return context.stock
 
 
 def _check_golden(

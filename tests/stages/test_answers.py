@@ -1,0 +1,157 @@
+"""The saved model's answers: kept for files of the same content, and asked anew where anything differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headstart
+import tiny
+from headstart import stock_process
+from headstart.artifact import Saved
+from headstart.stages import answers
+from headstart.stages.answers import Answers, answer
+from headstart.types import Example, Silent
+
+LOADER = """
+import time
+from driver import main
+
+def predict(loaded, inputs, features=False):
+    for value in inputs:
+        with open(loaded + ".asked", "a") as stream:
+            stream.write(value + "\\n")
+        time.sleep(0.05 if value.startswith("slow") else 0)
+        row = {"probabilities": {"longé": float(len(value) > 1), "short": float(len(value) == 1)}}
+        yield {**row, "features": [float(len(value)), 0.1]} if features else row
+
+if __name__ == "__main__":
+    main(lambda: None, lambda folder: folder, predict)
+"""
+WORDS = ("golden", "bb", "a", "ccc", "dddd")
+Ask = Callable[..., Answers]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Ask a saved model for the golden row and the others, with one cache."""
+    stock, model = tmp_path / "stock", tmp_path / "model"
+    stock.mkdir()
+    for name in ("driver.py", "torchvision_ops.py"):
+        (stock / name).symlink_to(stock_process.STOCK / name)
+    (stock / "loader.py").write_text(LOADER)
+    model.mkdir()
+    (model / "weights").write_text("1, 2, 3")
+    monkeypatch.setattr(stock_process, "STOCK", stock)
+    monkeypatch.setattr(answers, "STOCK", stock)
+
+    def run(words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True) -> Answers:
+        context: Any = SimpleNamespace(
+            stock=None, close=lambda: None, reporter=Silent(), cache_dir=tmp_path / "cache",
+            clock=SimpleNamespace(left=lambda: left), task=SimpleNamespace(uncertainty=features or None),
+            dataset=SimpleNamespace(examples=tuple(Example(w, w, "short", w, f"digest of {w}") for w in words)),
+            run=SimpleNamespace(log=lambda event, **facts: None, path=tmp_path / "run"),
+        )  # fmt: skip
+        saved = Saved(model, "native", "loader.py")
+        return answer(context, saved, np.array([0]), np.arange(1, len(words)))
+
+    return run
+
+
+def asked(tmp_path: Path) -> list[str]:
+    """What the model was asked since the last call."""
+    file = tmp_path / "model.asked"
+    words = file.read_text().split() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return words
+
+
+def test_the_same_files_are_asked_for_golden_rows_only(ask: Ask, tmp_path: Path) -> None:
+    first = ask()
+    assert asked(tmp_path) == list(WORDS) and not first.kept
+    second = ask()
+    assert asked(tmp_path) == ["golden"] and second.kept
+    assert (second.golden, second.test) == (first.golden, first.test)
+    assert [p.label for p in second.test] == ["longé", "short", "longé", "longé"]
+    assert first.features is not None and second.features is not None
+    np.testing.assert_array_equal(second.features, first.features)
+    np.testing.assert_array_equal(second.features[:, 0], [2, 1, 3, 4])
+
+
+def test_the_order_of_rows_does_not_matter(ask: Ask, tmp_path: Path) -> None:
+    ask()
+    asked(tmp_path)
+    found = ask(("golden", "dddd", "a"))
+    assert asked(tmp_path) == ["golden"]
+    assert [p.id for p in found.test] == ["dddd", "a"] and found.features is not None
+    np.testing.assert_array_equal(found.features[:, 0], [4, 1])
+
+
+@pytest.mark.parametrize("change", ["weights", "new file", "loader", "library", "row", "damage"])
+def test_whatever_differs_is_asked_anew(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    ask()
+    asked(tmp_path)
+    words = WORDS
+    if change == "weights":
+        (tmp_path / "model" / "weights").write_text("1, 2, 4")
+    elif change == "new file":
+        (tmp_path / "model" / "threshold.json").write_text("0.5")
+    elif change == "loader":
+        (tmp_path / "stock" / "loader.py").write_text(LOADER + "\n")
+    elif change == "library":
+        monkeypatch.setattr(answers, "version", lambda package: "99")
+    elif change == "row":
+        words = (*WORDS, "new")
+    else:
+        (shard,) = (tmp_path / "cache" / "features").glob("*/*.safetensors")
+        content = bytearray(shard.read_bytes())
+        content[-3] ^= 1
+        shard.write_bytes(content)
+    found = ask(words)
+    assert asked(tmp_path) == list(words) and not found.kept
+
+
+def test_an_answer_that_time_did_not_reach_is_asked_for_the_next_time(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MIN_SCORED", 2)
+    words = ("golden", *(f"slow{i}" for i in range(40)))
+    cut = ask(words, left=1.0)
+    assert 2 <= len(cut.test) < 40
+    asked(tmp_path)
+    assert ask(words[: 1 + len(cut.test)]).kept and asked(tmp_path) == ["golden"]
+    whole = ask(words)
+    assert len(whole.test) == 40 and not whole.kept
+
+
+def test_no_room_for_answers_is_no_fault(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    for _ in range(2):
+        assert len(ask(features=False).test) == 4 and asked(tmp_path) == list(WORDS)
+
+
+def test_a_second_fit_that_saves_the_same_model_scores_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    given, data = tiny.image_data(tmp_path / "given", per_class=40), tmp_path / "photos"
+    for number, file in enumerate(sorted(given.glob("*/*.png"))):
+        target = data / ("test" if number % 4 == 0 else "train") / file.parent.name / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    model = tiny.image_model(tmp_path / "model")
+    settings: dict[str, Any] = {"model": str(model), "depth": "head", "budget": "60s", "offline": True}
+    first = headstart.fit(data, out=tmp_path / "first", **settings)
+    second = headstart.fit(data, out=tmp_path / "second", **settings)
+    assert "an earlier run saved the same files" in second.details["headline_note"]
+    assert "an earlier run" not in first.details["headline_note"]
+    assert second.details["metrics"] == first.details["metrics"]
+    told = [(tmp_path / name / "predictions.jsonl").read_text() for name in ("first", "second")]
+    assert told[0] == told[1]
+    log = (tmp_path / "second" / "log.jsonl").read_text()
+    assert '"kept": 20' in log and '"asked": 8' in log
