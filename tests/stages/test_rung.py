@@ -187,10 +187,10 @@ def test_what_a_fold_learnt_until_time_was_over_counts_where_there_is_nothing_be
 
 
 def test_only_one_of_two_last_trainings_is_counted() -> None:
-    # 10 s a pass, 3 folds of 2/3, 4 epochs: 1.15 * (1.1 * 4 * 2 * 10 + 2) = 103.5; 2 epochs at the end: 23
-    assert Forecast(10.0, 2.0, 2.0, before_s=0.0).seconds(4) == pytest.approx(103.5 + 23)
-    assert Forecast(10.0, 2.0, 2.0, before_s=8.0).seconds(4) == pytest.approx(103.5 + 15)
-    assert Forecast(10.0, 2.0, 2.0, before_s=80.0).seconds(4) == pytest.approx(103.5)
+    # 10 s a pass, 3 folds of 2/3, 4 epochs: 1.15 * ((4 + 0.1 * 8) * 2 * 10 + 2) = 112.7; 2 epochs at the end: 23
+    assert Forecast(10.0, 2.0, 2.0, before_s=0.0).seconds(4) == pytest.approx(112.7 + 23)
+    assert Forecast(10.0, 2.0, 2.0, before_s=8.0).seconds(4) == pytest.approx(112.7 + 15)
+    assert Forecast(10.0, 2.0, 2.0, before_s=80.0).seconds(4) == pytest.approx(112.7)
 
 
 def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
@@ -222,13 +222,67 @@ def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto"
 
 
 def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 3 s a pass; an epoch of a fold takes 1.15 * 1.1 * 2 = 2.53 s, the last training of 8 / 2 epochs 13.8 s
-    assert plan_of(monkeypatch, 80) == RungPlan("block", 3, 8)  # 3 * 8 * 2.53 + 13.8 = 74.5
-    assert plan_of(monkeypatch, 70) == RungPlan("block", 1, 8)  # 8 * 2.53 + 13.8 = 34
-    assert plan_of(monkeypatch, 20) == RungPlan("block", 1, 5)  # 5 * 2.53 + 2 * 3.45 = 19.6
+    # 3 s a pass, of a fold 2; the last training of 8 / 2 epochs 13.8 s; looks at held-out rows count as epochs
+    assert plan_of(monkeypatch, 80) == RungPlan("block", 3, 8)  # 3 * 1.15 * 2 * 9.2 + 13.8 = 77.3
+    assert plan_of(monkeypatch, 70) == RungPlan("block", 1, 8)  # 1.15 * 2 * 9.2 + 13.8 = 35
+    assert plan_of(monkeypatch, 21) == RungPlan("block", 1, 5)  # 1.15 * 2 * 5.9 + 2 * 3.45 = 20.5
     assert plan_of(monkeypatch, 80, compared=32) == RungPlan("block", 1, 8)  # the rung before has one fold
 
 
 def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "does not fit" in str(plan_of(monkeypatch, 10))  # 2 * 2.53 + 3.45 = 8.5; three take 14.5
+    assert "does not fit" in str(plan_of(monkeypatch, 10))  # 1.15 * 2 * 2.6 + 3.45 = 9.4; three take 15.4
     assert plan_of(monkeypatch, 10, depth="block") == RungPlan("block", 1, 2)
+
+
+def test_the_answers_of_a_whole_network_count_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=np.arange(96), n_folds=3), held_rows=lambda fold: np.arange(32),
+        task=SimpleNamespace(target_kind="text"),
+    )  # fmt: skip
+    recipe = SimpleNamespace(contrast=0.0, batch_size=32)
+    selected: Any = SimpleNamespace(
+        problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)),
+        extractor=SimpleNamespace(stock_rate=4.0),
+    )
+    replaced: Any = SimpleNamespace(seconds_per_output=0.5)
+    scoring = {
+        depth.name: tuning_plan._forecast(context, replaced, depth, 1, selected, 1.0, 0.0).scoring_s
+        for depth in (BLOCK, Depth("all", "whole network", None, 1.0))
+    }
+    assert scoring == {"block": 16.0, "all": 24.0}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Steps take a second for each unit of the longest row; three of them must do."""
+    sizes = np.exp(np.random.default_rng(seed).normal(3.0, 0.8, 240)).astype(np.int64)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(tuning_plan, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def train(module: Any, rows: Any, loss: Any, recipe: Any, epochs: int, seed: int, lengths: Any, watch: Any) -> None:
+        order = rows[np.argsort(lengths[rows], kind="stable")]
+        batches = [order[i : i + 8] for i in range(0, len(order), 8)]
+        for i in np.random.default_rng(seed).permutation(len(batches)):
+            if watch.out_of_time():
+                return
+            loss(module, batches[i], None)
+            clock.now += float(lengths[batches[i]].max())
+            watch.on_step()
+
+    monkeypatch.setattr(tuning_plan, "train", train)
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=np.arange(240)), dataset=SimpleNamespace(examples=[None] * 240),
+        settings=SimpleNamespace(seed=seed), task=SimpleNamespace(
+            target_kind="text", head=SimpleNamespace(step_loss=lambda *a: None)),
+    )  # fmt: skip
+    recipe = SimpleNamespace(contrast=0.0, batch_size=8, label_smoothing=0.0)
+    selected: Any = SimpleNamespace(
+        problem=SimpleNamespace(
+            backbone=SimpleNamespace(recipe=lambda depth: recipe),
+            features=SimpleNamespace(lengths=lambda rows: sizes[rows]),
+        )
+    )
+    module: Any = None
+    ordered = np.sort(sizes)
+    true_s = np.mean([ordered[i : i + 8].max() for i in range(0, 240, 8)])
+    assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == pytest.approx(true_s, rel=1e-6)

@@ -164,14 +164,15 @@ class Seq2SeqHead:
         )
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
+        """Mean over rows, in batches of similar length so that little is padded."""
         module.eval()
-        rng = np.random.default_rng(0)
+        rng, total = np.random.default_rng(0), 0.0
+        ordered = rows[np.argsort(problem.features.lengths(rows), kind="stable")]
         with torch.inference_mode():
-            losses = [
-                float(self.step_loss(problem, module, rows[i : i + GENERATE_BATCH], rng))
-                for i in range(0, len(rows), GENERATE_BATCH)
-            ]
-        return float(np.mean(losses))
+            for start in range(0, len(rows), GENERATE_BATCH):
+                part = ordered[start : start + GENERATE_BATCH]
+                total += len(part) * float(self.step_loss(problem, module, part, rng))
+        return total / len(rows)
 
     def agreement(self, problem: Problem, base: Base, module: Tunable, rows: Rows) -> None:
         del problem, base, module, rows

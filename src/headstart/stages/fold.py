@@ -73,6 +73,9 @@ def tune_fold(
     if not trained.stopped or trained.best_epoch:
         refits = recipe_of(context, selected, depth).contrast > 0
         for share in SHARES:
+            if share == 1.0 and trained.best_epoch and not refits:  # looked at after that epoch
+                fold.losses[share] = trained.curve[trained.best_epoch - 1]["dev_loss"]
+                continue
             restore(module, fold.at(share))
             if refits:
                 fold.refitted[share] = context.task.head.refit_tuned(selected.problem, fold.base, module, rows)

@@ -24,9 +24,10 @@ CALIBRATION_S = 4.0
 MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
-WATCHING = 1.1  # a tenth for development losses
+LOOK = 0.1  # of an epoch, for a development loss
 SHARES = (1.0, 0.75, 0.5)
 """How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
+LOOKS = len(SHARES) - 1 + 2  # beside one after each epoch: at other shares, and at rows learnt from and not
 REFITTING = 0.4  # of a training pass: features of the same rows, for a head that is fitted anew to them
 FINAL_SAFETY = 1.05  # the same for the last training, whose pace was measured on many steps
 
@@ -48,7 +49,8 @@ class Forecast:
     def seconds(self, epochs: int) -> float:
         """Predicted seconds of the whole rung."""
         final = SAFETY * (final_epochs(epochs) * self.pass_s + self.refit_s)
-        tuning = SAFETY * (WATCHING * epochs * self.folds * self.pass_s + self.scoring_s)
+        watched = epochs + LOOK * (epochs + LOOKS)
+        tuning = SAFETY * (watched * self.folds * self.pass_s + self.scoring_s)
         return tuning + max(0.0, final - self.before_s)
 
 
@@ -132,7 +134,10 @@ def _forecast(
     rows, n_folds = len(context.split.dev), context.split.n_folds
     recipe = recipe_of(context, selected, depth)
     pass_s = step_s * rows / recipe.batch_size
-    scoring_s = folds * len(context.held_rows(0)) * replaced.seconds_per_output
+    answer_s = replaced.seconds_per_output
+    if depth.cut is None:  # answers need a pass of the whole network
+        answer_s += 1.0 / selected.extractor.stock_rate
+    scoring_s = folds * len(context.held_rows(0)) * answer_s
     passes, refit_s = folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
     return Forecast(pass_s, passes, scoring_s + len(SHARES) * passes * refit_s, before_s, refit_s)
 
@@ -175,16 +180,24 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
         seconds.append(now - last)
         last = now
 
-    sizes = lengths(context, selected)
-    typical = context.split.dev[np.argsort(sizes[context.split.dev], kind="stable")]  # steps as in a sorted pool
-    rows = typical[:: max(1, len(typical) // (recipe.batch_size * (CALIBRATION_STEPS + 1)))]
-    rows = rows[: recipe.batch_size * (CALIBRATION_STEPS + 1)]
-    loss = step_loss(context, selected, depth)
+    sizes, size = lengths(context, selected), recipe.batch_size
+    by_size = context.split.dev[np.argsort(sizes[context.split.dev], kind="stable")]
+    batches = [by_size[i : i + size] for i in range(0, len(by_size), size)]  # as in a sorted pool
+    usual = float(np.mean([max(1, sizes[batch[-1]]) for batch in batches]))
+    near = sorted(batches, key=lambda batch: abs(sizes[batch[-1]] - usual))  # a few steps need not be the usual ones
+    rows = np.concatenate(near[: CALIBRATION_STEPS + 1])
+    loss, padded = step_loss(context, selected, depth), []
+
+    def noted(module: Any, batch: NDArray[np.int64], rng: np.random.Generator) -> Any:
+        padded.append(max(1, int(sizes[batch].max())))
+        return loss(module, batch, rng)
+
     watch = Watch(
         out_of_time=lambda: len(seconds) >= MIN_CALIBRATION_STEPS and sum(seconds) > CALIBRATION_S, on_step=on_step
     )
-    train(module, rows, loss, recipe, 1, context.settings.seed, sizes, watch)
-    return float(np.median(seconds[len(seconds) // 2 :]))  # the first ones wait for memory
+    train(module, rows, noted, recipe, 1, context.settings.seed, sizes, watch)
+    paces = [taken / length for taken, length in zip(seconds, padded)]
+    return usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
 
 
 def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
