@@ -145,7 +145,7 @@ def answering(
     context = Context(made.settings, task, *about, tmp_path)
     selected = selected_at(1000.0)
     selected.extractor.stock_rate = 1000.0
-    selected.problem = ProblemStub(SimpleNamespace(views=("plain",), reads_targets=True), {})
+    selected.problem = ProblemStub(SimpleNamespace(views=("plain",), reads_targets=True, features=("mean",)), {})
     return context, selected
 
 
@@ -170,6 +170,14 @@ def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path, monkeypatch: pytes
     again, same = answering(3600.0, tmp_path, monkeypatch, context.plan)
     time_answers(again, same)
     assert (again.held_rows(0) == deciding).all()  # as planned
+
+
+def test_where_the_whole_network_comes_first_its_passes_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, selected = answering(10.0, tmp_path, monkeypatch)
+    monkeypatch.setattr(subset, "begins_with_inputs", lambda context, selected: True)
+    selected.extractor.stock_rate = 100.0
+    time_answers(context, selected)
+    assert context.plan.decision_rows == 50  # 1.5 s at 20 ms and 10 ms each
 
 
 def test_fast_answers_are_given_to_all_that_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
