@@ -292,7 +292,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
     from headstart.types import Silent
 
     def untrained(module: Any, *arguments: Any) -> Trained:
-        return Trained(module, [{"epoch": 1.0, "train_loss": 1.0, "dev_loss": 1.0}], 1, 1.0, best_epoch=1)
+        return Trained(module, [{"epoch": 1.0, "train_loss": 1.0, "dev_loss": 0.0}], 1, 1.0, best_epoch=1)  # share 1.0
 
     monkeypatch.setattr(fold_stage, "train", untrained)
     monkeypatch.setattr(recipe, "FEW", 0)  # as many labels: the head is not fitted anew after tuning
