@@ -14,7 +14,7 @@ import headstart
 import tiny
 from headstart import stock_process
 from headstart.artifact import Saved
-from headstart.stages import answers
+from headstart.stages import keep
 from headstart.stages.answers import Answers, answer
 from headstart.types import Example, Silent
 
@@ -48,7 +48,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     model.mkdir()
     (model / "weights").write_text("1, 2, 3")
     monkeypatch.setattr(stock_process, "STOCK", stock)
-    monkeypatch.setattr(answers, "STOCK", stock)
+    monkeypatch.setattr(keep, "_own_files", lambda: (stock / "loader.py").read_text())
 
     def run(words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True) -> Answers:
         context: Any = SimpleNamespace(
@@ -104,7 +104,7 @@ def test_whatever_differs_is_asked_anew(ask: Ask, tmp_path: Path, monkeypatch: p
     elif change == "loader":
         (tmp_path / "stock" / "loader.py").write_text(LOADER + "\n")
     elif change == "library":
-        monkeypatch.setattr(answers, "version", lambda package: "99")
+        monkeypatch.setattr(keep, "version", lambda package: "99")
     elif change == "row":
         words = (*WORDS, "new")
     else:
@@ -119,7 +119,7 @@ def test_whatever_differs_is_asked_anew(ask: Ask, tmp_path: Path, monkeypatch: p
 def test_an_answer_that_time_did_not_reach_is_asked_for_the_next_time(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "MIN_SCORED", 2)
+    monkeypatch.setattr("headstart.stages.answers.MIN_SCORED", 2)
     words = ("golden", *(f"slow{i}" for i in range(40)))
     cut = ask(words, left=1.0)
     assert 2 <= len(cut.test) < 40
@@ -145,8 +145,15 @@ def test_a_second_fit_that_saves_the_same_model_scores_the_same(
         target.parent.mkdir(parents=True, exist_ok=True)
         file.rename(target)
     model = tiny.image_model(tmp_path / "model")
-    settings: dict[str, Any] = {"model": str(model), "depth": "head", "budget": "60s", "offline": True}
+    settings: dict[str, Any] = {
+        "model": str(model),
+        "depth": "head",
+        "budget": "60s",
+        "offline": True,
+        "engine": "torch",
+    }
     first = headstart.fit(data, out=tmp_path / "first", **settings)
+    monkeypatch.setattr("headstart.tasks.naive_features.pixel_statistics", lambda path: 1 / 0)  # not computed again
     second = headstart.fit(data, out=tmp_path / "second", **settings)
     assert "an earlier run saved the same files" in second.details["headline_note"]
     assert "an earlier run" not in first.details["headline_note"]
@@ -155,3 +162,4 @@ def test_a_second_fit_that_saves_the_same_model_scores_the_same(
     assert told[0] == told[1]
     log = (tmp_path / "second" / "log.jsonl").read_text()
     assert '"kept": 20' in log and '"asked": 8' in log
+    assert second.details["evidence"]["naive"] == first.details["evidence"]["naive"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
@@ -38,16 +39,29 @@ def control_size(context: Context, selected: Selected, output_s: float, n_test: 
     row_s = per_test / rate + output_s
     if not per_label:  # without it there is nothing to compare with: a little more than its share, if need be
         seconds = min(context.clock.left() - 10, max(seconds, MIN_ROWS * row_s))
-    rows = min(n_test, task.control_test_rows, max(0, int((ROWS_SHARE if per_label else 1.0) * seconds / row_s)))
+    most = min(n_test, task.control_test_rows)
+    rows = _rounded((ROWS_SHARE if per_label else 1.0) * seconds / row_s, most, MIN_ROWS)
     labels = 0
     if per_label:
-        affordable = int((seconds - rows * row_s) * rate / per_label)
-        labels = min(CONTROL_LABELS, len(context.split.dev), max(0, affordable))
+        affordable = (seconds - rows * row_s) * rate / per_label
+        labels = _rounded(affordable, min(CONTROL_LABELS, len(context.split.dev)), MIN_LABELS)
     if plan.control_rows is not None and plan.control_labels is not None:
         rows, labels = plan.control_rows, plan.control_labels
     if rows < min(MIN_ROWS, n_test) or (per_label and labels < min(MIN_LABELS, len(context.split.dev))):
         return None
     return ControlSize(labels, rows, opening_s + rows * row_s + labels * per_label / rate, engine)
+
+
+def _rounded(affordable: float, most: int, fewest: int) -> int:
+    """At most so many, in steps of a factor of the root of two: a later run, whose rates differ a little, finds the
+    same rows and their features. Less than the fewest counts as none.
+    """
+    if affordable >= most:
+        return most
+    if affordable < fewest - 1e-6:  # what was planned for the fewest may come out a rounding error below
+        return 0
+    affordable = max(affordable, fewest)
+    return int(fewest * 2 ** (math.floor(2 * math.log2(affordable / fewest)) / 2))
 
 
 def _engine(context: Context, selected: Selected, seconds: float, has_own: bool) -> tuple[str, float, float]:

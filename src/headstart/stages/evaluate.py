@@ -22,6 +22,7 @@ from headstart.stages.answers import answer
 from headstart.stages.context import Context
 from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
+from headstart.stages.keep import KeptAnswers
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.tasks.task import ControlSetup, Scores
@@ -198,9 +199,14 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
     )
     predictions: dict[str, Prediction] = {}
     for train, test in folds:
-        made = task.naive(
-            [examples[r] for r in train], [examples[r] for r in test], context.dataset.classes, context.settings.seed
-        )
+        learnt, tested = [examples[r] for r in train], [examples[r] for r in test]
+        named = [task.name, task.naive_name, str(context.settings.seed), *context.dataset.classes]
+        before = KeptAnswers(context, [*named, *(f"{e.digest} {e.target}" for e in learnt)], "naive baseline")
+        if before.holds(tested):
+            made = before.answers(tested)
+        else:
+            made = task.naive(learnt, tested, context.dataset.classes, context.settings.seed)
+            before.keep(tested, [p.to_json() for p in made])
         predictions |= {str(r): p for r, p in zip(test, made)}
     ordered = [predictions[str(r)] for r in rows]
     groups = selected_groups(context, rows)

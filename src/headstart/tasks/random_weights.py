@@ -9,7 +9,7 @@ import numpy as np
 from headstart.data.folds import grouped_folds
 from headstart.features import Extractor, extract, features_of, open_extractor
 from headstart.heads.head import Head
-from headstart.problem import Problem, Rows
+from headstart.problem import Problem, Rows, spread_evenly
 from headstart.tasks.task import Control, ControlSetup
 from headstart.types import Prediction, Silent
 
@@ -27,10 +27,11 @@ class RandomWeightControl:
 
 
 def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: ControlSetup) -> Control:
+    calibrating = [problem.dataset.examples[r] for r in spread_evenly(train, CALIBRATION_EXAMPLES)]
+    sample = [problem.backbone.encode(e, problem.backbone.views[0]) for e in calibrating]
     train, test = subset(problem, train, setup.max_labels), subset(problem, test, setup.max_test)
     used = np.concatenate([train, test])
     examples = [problem.dataset.examples[r] for r in used]
-    sample = [problem.backbone.encode(e, problem.backbone.views[0]) for e in examples[:CALIBRATION_EXAMPLES]]
     random = problem.backbone.randomised(problem.seed, sample)
     pretrained = setup.extractor
     # without pooled features the head reads the state of the shallowest cut

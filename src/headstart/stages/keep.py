@@ -1,0 +1,83 @@
+"""Answers that a later run need not compute again, kept in the feature cache beside what networks give."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import MachineError
+from headstart.feature_store import FeatureStore, stack
+from headstart.sources.digest import file_digest
+from headstart.stages.context import Context
+from headstart.stock_process import STOCK, prediction_of
+from headstart.types import Example, Prediction
+
+PACKAGES = ("torch", "torchvision", "timm", "transformers", "tokenizers", "numpy", "pillow", "soundfile", "scipy",
+            "scikit-learn")  # fmt: skip
+ANSWER, FEATURES = "answer", "features"
+
+
+class KeptAnswers:
+    """Answers by an example's content, under all that they follow from.
+
+    named: what else that is; this package's own files and the versions of the libraries are always part of it. made_by:
+    plain words for `headstart cache`. Without room for a folder nothing is kept.
+    """
+
+    def __init__(self, context: Context, named: Sequence[str], made_by: str) -> None:
+        parts = [*named, sys.version, *(f"{name} {_version(name)}" for name in PACKAGES), _own_files()]
+        key = hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
+        about = {"model": context.run.path.name, "cut": "answers", "engine": made_by, "view": "plain"}
+        self._store: FeatureStore | None = None
+        with contextlib.suppress(MachineError):
+            self._store = FeatureStore(context.cache_dir / "features" / key, context.reporter.say, about)
+
+    def holds(self, examples: Sequence[Example]) -> bool:
+        """Whether every one of them was answered; of none, nothing is known."""
+        return self._store is not None and bool(examples) and not self._store.verify([e.digest for e in examples])
+
+    def answers(self, examples: Sequence[Example]) -> list[Prediction]:
+        """The answers to these examples, which must be held."""
+        assert self._store is not None
+        texts = (self._store.read(e.digest, ANSWER).astype(np.uint8).tobytes() for e in examples)
+        return [prediction_of(e.id, e.target, json.loads(text)) for e, text in zip(examples, texts)]
+
+    def features(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """The features (n, D) that were kept with the answers."""
+        assert self._store is not None
+        return stack(self._store, [e.digest for e in examples], FEATURES)
+
+    def keep(
+        self,
+        examples: Sequence[Example],
+        rows: Sequence[dict[str, Any]],
+        features: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write answers, as the bytes of their JSON. A disk that takes no more costs the same answers next time."""
+        records = {}
+        for i, (example, row) in enumerate(zip(examples, rows)):
+            records[example.digest] = {ANSWER: np.frombuffer(json.dumps(row).encode(), dtype=np.uint8)}
+            if features is not None:
+                records[example.digest][FEATURES] = features[i]
+        if self._store is not None:
+            with contextlib.suppress(MachineError):
+                self._store.write(records)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _own_files() -> str:
+    return "".join(file_digest(file) for file in sorted(STOCK.parent.rglob("*.py")))
