@@ -640,7 +640,8 @@ def test_any_part_may_be_missing(name: str, empty: Any, tmp_path: Path) -> None:
             del result[part]
         elif not isinstance(result[part], dict | list) or isinstance(result[part], type(empty)) or empty is None:
             result[part] = empty
-        page(result, tmp_path)
+        html, _ = page(result, tmp_path)
+        assert not re.search(r">\s*(None|nan|Undefined)\s*<", html), part
 
 
 @pytest.mark.parametrize("name", RESULTS)

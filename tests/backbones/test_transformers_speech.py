@@ -53,9 +53,8 @@ def test_the_whole_network_is_trained_on_what_is_spoken_and_a_shorter_margin(
     (frames,) = backbone.batch_state(None, records)
     network = backbone.suffix(None).eval()
     positions = backbone.model.config.max_source_positions
-    used = 2 * int(
-        np.ceil((2.5 + WHOLE_MARGIN_S) * positions / backbone.extractor.chunk_length)
-    )  # two frames make a state
+    states = np.ceil((2.5 + WHOLE_MARGIN_S) * positions / backbone.extractor.chunk_length)
+    used = 2 * int(states)  # two frames make a state
     assert used < frames.shape[-1]
     with torch.inference_mode():
         before = backbone.loss(network, (frames,), clips, 0.0)

@@ -234,7 +234,7 @@ def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.Monkey
     assert plan_of(monkeypatch, 10, depth="block") == RungPlan("block", 1, 2)
 
 
-def test_the_answers_of_a_whole_network_count_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answers_of_a_whole_network_count_its_passes() -> None:
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(96), n_folds=3), held_rows=lambda fold: np.arange(32),
         task=SimpleNamespace(target_kind="text"),

@@ -49,7 +49,7 @@ def answer(context: Context, saved: Saved, golden: Rows, test: Rows) -> Answers:
     stock = process.predict(
         saved.folder, asked, context.reporter, wanted, lambda n: n >= fewest and context.clock.left() < CLOSING_S
     )
-    context.run.log("answers", asked=len(stock), kept=len(examples) if kept else 0)
+    context.run.log("answered", asked=len(stock), kept=len(examples) if kept else 0)
     if kept:
         features = before.features(examples) if wanted else None
         return Answers(stock, before.answers(examples), features, kept=True)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -79,5 +80,6 @@ def _version(package: str) -> str:
         return "none"
 
 
+@cache
 def _own_files() -> str:
     return "".join(file_digest(file) for file in sorted(STOCK.parent.rglob("*.py")))
