@@ -134,7 +134,7 @@ def _pairs(family: str, make: Callable[[Path, str], Path]) -> Any:
 
 
 PARAMETERS = [
-    *(pytest.param(shape, id=shape.name) for shape in SHAPES),
+    *(pytest.param(s, id=s.name, marks=[pytest.mark.slow] if s.name == "recordings" else []) for s in SHAPES),
     *(_texts(family) for family in tiny.TEXT_FAMILIES if family != "bert"),
     *(_sounds(family) for family in tiny.AUDIO_FAMILIES),
     *(_speech(family) for family in ("wav2vec2", "wav2vec2-base")),

@@ -16,6 +16,8 @@ import headstart
 import tiny
 from headstart.stock_process import STOCK
 
+pytestmark = pytest.mark.slow  # whole fits
+
 
 def image_table(folder: Path) -> Path:
     """Blobs left, right, both or none; labels in one cell, separated by |."""
@@ -49,7 +51,7 @@ def text_table(file: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module", params=["images", pytest.param("texts", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["images", "texts"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp(request.param)
     if request.param == "images":

@@ -17,6 +17,8 @@ import tiny
 FENCE = """
 import os, socket
 
+pytestmark = pytest.mark.slow  # a whole fit
+
 def refuse(*arguments, **named):
     with open(os.environ["TRIED"], "a") as stream:
         stream.write(repr(arguments[1:]) + "\\n")

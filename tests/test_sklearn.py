@@ -77,6 +77,7 @@ def test_a_pickle_predicts_and_a_clone_knows_nothing(fitted: TransferClassifier,
         fresh.predict(x)
 
 
+@pytest.mark.slow
 def test_texts_in_a_pipeline_with_groups_and_labels_that_look_alike(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     texts, labels = [], []

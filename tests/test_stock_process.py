@@ -16,6 +16,7 @@ from headstart import stock_process
 from headstart.errors import RunError
 from headstart.stock_process import StockProcess
 from headstart.types import Example, Silent
+from stock_folder import driven
 
 SCRIPT = """
 import json, sys, time
@@ -46,15 +47,6 @@ if __name__ == "__main__":
 
 
 SLOW = LENGTHS.replace("        row =", "        time.sleep(0.1)\n        row =")
-
-
-def driven(folder: Path, monkeypatch: pytest.MonkeyPatch, loader: str) -> str:
-    """A loader that the real driver runs; its file's name."""
-    for name in ("driver.py", "torchvision_ops.py"):
-        (folder / name).symlink_to(stock_process.STOCK / name)
-    (folder / "loader.py").write_text(loader)
-    monkeypatch.setattr(stock_process, "STOCK", folder)
-    return "loader.py"
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 
 import headstart
 import tiny
-from headstart import stock_process
 from headstart.artifact import Saved
 from headstart.stages import keep
 from headstart.stages.answers import Answers, answer
 from headstart.types import Example, Silent
+from stock_folder import driven
 
 LOADER = """
 import time
@@ -41,14 +41,10 @@ Ask = Callable[..., Answers]
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Ask a saved model for the golden row and the others, with one cache."""
     stock, model = tmp_path / "stock", tmp_path / "model"
-    stock.mkdir()
-    for name in ("driver.py", "torchvision_ops.py"):
-        (stock / name).symlink_to(stock_process.STOCK / name)
-    (stock / "loader.py").write_text(LOADER)
     model.mkdir()
     (model / "weights").write_text("1, 2, 3")
-    monkeypatch.setattr(stock_process, "STOCK", stock)
-    monkeypatch.setattr(keep, "_own_files", lambda: (stock / "loader.py").read_text())
+    script = driven(stock, monkeypatch, LOADER)
+    monkeypatch.setattr(keep, "_own_files", lambda: (stock / script).read_text())
 
     def run(words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True) -> Answers:
         context: Any = SimpleNamespace(
@@ -57,7 +53,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
             dataset=SimpleNamespace(examples=tuple(Example(w, w, "short", w, f"digest of {w}") for w in words)),
             run=SimpleNamespace(log=lambda event, **facts: None, path=tmp_path / "run"),
         )  # fmt: skip
-        saved = Saved(model, "native", "loader.py")
+        saved = Saved(model, "native", script)
         return answer(context, saved, np.array([0]), np.arange(1, len(words)))
 
     return run

@@ -14,6 +14,8 @@ import tiny
 from headstart.cli.summary import summary_lines
 from headstart.errors import DataError
 
+pytestmark = pytest.mark.slow  # whole fits
+
 ROWS = 240
 FLIPPED = range(0, 48, 3)
 

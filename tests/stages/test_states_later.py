@@ -11,6 +11,8 @@ import headstart
 import tiny
 from headstart.stages import finetune
 
+pytestmark = pytest.mark.slow  # whole fits
+
 
 @pytest.fixture
 def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
