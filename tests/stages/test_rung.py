@@ -200,13 +200,16 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
     assert affordable_final(context, 6, pass_s=50.0) == 0
 
 
-def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96) -> RungPlan | str:
-    """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8."""
+def plan_of(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96, untouched: bool = False,
+    before_s: float = 0.0,
+) -> RungPlan | str:  # fmt: skip
+    """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8. untouched: what came before learnt nothing."""
     recipe = SimpleNamespace(contrast=0.0, batch_size=32, min_epochs=3, max_epochs=8)
     context: Any = SimpleNamespace(
         settings=Settings("data", depth=depth),
         plan=Plan(),
-        task=SimpleNamespace(decision_folds=None),
+        task=SimpleNamespace(decision_folds=None, control_is_untuned=untouched),
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
         split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout"),
@@ -218,7 +221,7 @@ def plan_of(monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto"
     replaced: Any = SimpleNamespace(seconds_per_output=0.0)
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
-    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, 0.0)
+    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
 
 
 def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +235,16 @@ def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatc
 def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "does not fit" in str(plan_of(monkeypatch, 10))  # 1.15 * 2 * 2.6 + 3.45 = 9.4; three take 15.4
     assert plan_of(monkeypatch, 10, depth="block") == RungPlan("block", 1, 2)
+
+
+def test_behind_the_untouched_model_a_fold_s_network_is_worth_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # without the last training: 3 epochs 1.15 * 2 * 3.7 = 8.5 s, 4 of them 11.0
+    assert plan_of(monkeypatch, 10, untouched=True) == RungPlan("block", 1, 3)
+    assert plan_of(monkeypatch, 12, untouched=True) == RungPlan("block", 1, 4)
+    assert "does not fit" in str(plan_of(monkeypatch, 8, untouched=True))
+    assert plan_of(monkeypatch, 21, untouched=True) == plan_of(monkeypatch, 21)
+    # a tuned rung ships what all rows taught it
+    assert "does not fit" in str(plan_of(monkeypatch, 8, untouched=True, before_s=2.0))
 
 
 def test_the_answers_of_a_whole_network_count_its_passes() -> None:

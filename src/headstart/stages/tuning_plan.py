@@ -46,12 +46,16 @@ class Forecast:
     before_s: float
     refit_s: float = 0.0
 
-    def seconds(self, epochs: int) -> float:
-        """Predicted seconds of the whole rung."""
-        final = SAFETY * (final_epochs(epochs) * self.pass_s + self.refit_s)
+    def seconds(self, epochs: int, last: bool = True) -> float:
+        """Predicted seconds of the whole rung. last: with the last training, on all rows."""
+        final = SAFETY * (final_epochs(epochs) * self.pass_s + self.refit_s) if last else 0.0
         watched = epochs + LOOK * (epochs + LOOKS)
         tuning = SAFETY * (watched * self.folds * self.pass_s + self.scoring_s)
         return tuning + max(0.0, final - self.before_s)
+
+    def epochs_within(self, seconds: float, most: int, last: bool = True) -> int:
+        """The most epochs that fit, 0 where none does."""
+        return next((n for n in range(most, 0, -1) if self.seconds(n, last) <= seconds), 0)
 
 
 def plan_rung(
@@ -64,6 +68,8 @@ def plan_rung(
     before_s: float,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
+
+    Behind a model that learnt from no row, the first fold's network is worth its time even without the last training.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
     without them would tell nothing. before_s: kept back for that rung's last training.
@@ -80,13 +86,16 @@ def plan_rung(
     fitting: list[tuple[int, int, Forecast]] = []
     for folds in _fold_counts(context, compared_rows):
         forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
-        epochs = next((n for n in range(recipe.max_epochs, 0, -1) if forecast.seconds(n) <= left), 0)
-        fitting.append((folds, epochs, forecast))
+        fitting.append((folds, forecast.epochs_within(left, recipe.max_epochs), forecast))
     # a whole schedule on fewer folds tells more than a cut one on more
     folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
-    if epochs >= (recipe.min_epochs if context.settings.depth == "auto" else 1):
+    fewest = recipe.min_epochs if context.settings.depth == "auto" else 1
+    last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
+    if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
+        epochs = forecast.epochs_within(left, recipe.max_epochs, last=False)
+    if epochs >= fewest:
         context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
-                        epochs=epochs, predicted_seconds=forecast.seconds(epochs))  # fmt: skip
+                        epochs=epochs, last=last, predicted_seconds=forecast.seconds(epochs, last))  # fmt: skip
         return RungPlan(depth.name, folds, epochs)
     context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0)
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
