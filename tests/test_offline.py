@@ -13,11 +13,11 @@ import pytest
 
 import tiny
 
+pytestmark = pytest.mark.slow  # a whole fit
+
 # Python imports this when it starts, in child processes too
 FENCE = """
 import os, socket
-
-pytestmark = pytest.mark.slow  # a whole fit
 
 def refuse(*arguments, **named):
     with open(os.environ["TRIED"], "a") as stream:

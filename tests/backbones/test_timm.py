@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,4 +132,42 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     weights.pop("conv_stem.weight")
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(ModelError, match="do not fit test_efficientnet"):
+        timm_backbone.load(local.describe(folder))
+
+
+def test_an_architecture_s_arguments_are_kept(tmp_path: Path, example: Example) -> None:
+    """Weights of another size, and another activation, which no weight would tell."""
+    import timm
+
+    folder, given = tmp_path / "model", {"act_layer": "gelu", "channel_multiplier": 0.5}
+    torch.manual_seed(0)
+    stock = timm.create_model("test_efficientnet", num_classes=10, **given).eval()
+    folder.mkdir()
+    settings = {**stock.pretrained_cfg, "input_size": (3, 64, 64)}
+    content = {"architecture": "test_efficientnet", "num_classes": 10, "pretrained_cfg": settings}
+    save_file(stock.state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({**content, "model_args": given}))
+    backbone = timm_backbone.load(local.describe(folder))
+    image = torch.from_numpy(backbone.collate([backbone.encode(example, "plain")])["image"])
+    with torch.no_grad():
+        wanted = stock.forward_head(stock.forward_features(image), pre_logits=True)
+        outputs = dict(zip((prefix := backbone.prefix(())).output_names, prefix.module(image)))
+    torch.testing.assert_close(outputs["native"], wanted, rtol=1e-4, atol=1e-5)
+    other = backbone.randomised(1, [backbone.encode(example, "plain")])
+    assert other.model.conv_stem.weight.shape == stock.conv_stem.weight.shape and other.key != backbone.key
+
+    saved, rng = tmp_path / "saved", np.random.default_rng(0)
+    saved.mkdir()
+    head = _Head(rng.normal(size=(2, wanted.shape[1])).astype(np.float32), np.zeros(2, dtype=np.float32))
+    backbone.save(saved, {}, head, ["a", "b"])
+    again = timm.create_model(f"local-dir:{saved}", pretrained=True).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(image), wanted @ torch.from_numpy(head.weight).T, rtol=1e-4, atol=1e-4)
+
+
+def test_arguments_that_no_architecture_takes_are_told(tmp_path: Path) -> None:
+    folder = tiny.image_model(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_args": {"colour": "red"}}))
+    with pytest.raises(ModelError, match="colour"):
         timm_backbone.load(local.describe(folder))

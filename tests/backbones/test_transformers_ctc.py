@@ -21,7 +21,7 @@ from headstart.stock import transcripts
 from headstart.types import Example
 
 WORDS = ["low tone", "high tone", "low"]
-FAMILIES = ["wav2vec2", "wav2vec2-base", "hubert", "wavlm"]
+FAMILIES = ["wav2vec2", "wav2vec2-base", *(pytest.param(f, marks=pytest.mark.slow) for f in ("hubert", "wavlm"))]
 
 
 @pytest.fixture(scope="module")

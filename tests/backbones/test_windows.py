@@ -23,7 +23,7 @@ WINDOW = 12  # tokens
 CLASSES = ("one", "two", "three")
 WORDS = tiny.WORDS[:6]
 TEXTS = [" ".join(np.random.default_rng(n).choice(WORDS, size=n)) for n in (3, 10, 11, 24, 50, 200)]
-FAMILIES = ("bert", "roberta", "modernbert", "gpt2", "llama")
+FAMILIES = ["bert", "gpt2", *(pytest.param(f, marks=pytest.mark.slow) for f in ("roberta", "modernbert", "llama"))]
 
 
 @dataclass(frozen=True)

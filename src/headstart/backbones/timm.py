@@ -74,7 +74,7 @@ class TimmBackbone:
         self.transform = timm.data.create_transform(**self.data_config, is_training=False)
         adapter = adapter_for(model, self.data_config["input_size"])
         self._network = CutNetwork(adapter, RECIPES, source.id, "block", MIN_SUFFIX_SHARE)
-        described = json.dumps(self.data_config, sort_keys=True, default=str)
+        described = json.dumps(self.data_config | model_args(source), sort_keys=True, default=str)
         self.key = hashlib.sha256(
             f"{weights_key}|{source.architecture}|{described}|{timm.__version__}".encode()
         ).hexdigest()
@@ -115,10 +115,8 @@ class TimmBackbone:
         return stacked(records)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TimmBackbone:
-        import timm
-
         torch.manual_seed(seed)
-        model = timm.create_model(self.source.architecture, pretrained=False)
+        model = build(self.source)
         calibrate_batch_norm(model, torch.from_numpy(self.collate(sample)["image"]))
         backbone = TimmBackbone(self.source, model, weights_digest(model.state_dict()))
         backbone.data_config, backbone.transform = self.data_config, self.transform
@@ -127,11 +125,9 @@ class TimmBackbone:
     def save(
         self, folder: Path, tuned: dict[str, torch.Tensor], head: AffineHead | None, classes: Sequence[str]
     ) -> str:
-        import timm
-
         assert head is not None, "an image classifier has a head"
         torch.manual_seed(0)
-        model: Any = timm.create_model(self.source.architecture, pretrained=False, num_classes=len(classes))
+        model: Any = build(self.source, num_classes=len(classes))
         weights = dict(self.model.state_dict())
         classifier = model.get_classifier()
         prefix = next(name for name, module in model.named_modules() if module is classifier)
@@ -161,8 +157,24 @@ class TimmBackbone:
             "num_classes": len(classes),
             "num_features": int(model.num_features),
             "label_names": list(classes),
+            **model_args(self.source),
             "pretrained_cfg": {**pretrained, "num_classes": len(classes), "classifier": classifier},
         }
+
+
+def model_args(source: ModelSource) -> dict[str, dict[str, Any]]:
+    """What a timm folder's config.json says about the arguments that its architecture is built with; {} for none."""
+    given = json.loads((source.folder / "config.json").read_text()).get("model_args")
+    return {"model_args": dict(given)} if given else {}
+
+
+def build(source: ModelSource, **changes: Any) -> nn.Module:
+    """The architecture of a timm folder, with random weights."""
+    import timm
+
+    given = model_args(source).get("model_args", {})
+    made: nn.Module = timm.create_model(source.architecture, pretrained=False, **(given | changes))
+    return made
 
 
 def stacked(records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
@@ -194,8 +206,6 @@ def load(source: ModelSource) -> TimmBackbone:
     Raises ModelError where weights are missing, unsafe or do not fit the architecture.
     """
     torchvision_ops.ensure()
-    import timm
-
     config = json.loads((source.folder / "config.json").read_text())
     file = source.folder / "model.safetensors"
     try:
@@ -205,10 +215,10 @@ def load(source: ModelSource) -> TimmBackbone:
         if "strides" in config:  # a detector that an earlier run saved
             weights = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
             classes, settings = 0, {k: config[k] for k in ("mean", "std")}
-        model = timm.create_model(source.architecture, pretrained=False, num_classes=classes)
+        model: Any = build(source, num_classes=classes)
         model.pretrained_cfg.update(settings)
         model.load_state_dict(weights, strict=True)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"The weights in {source.folder} do not fit {source.architecture}: {str(error)[:300]}. "
             "Get the folder again, or name another model."

@@ -82,6 +82,7 @@ class TimmDetection(InSquares):
         data: dict[str, Any] = timm.data.resolve_model_data_config(self.model)
         return {
             "architecture": self.source.architecture,
+            **timm_images.model_args(self.source),
             "strides": list(self.strides),
             "mean": list(data["mean"]),
             "std": list(data["std"]),
@@ -129,10 +130,8 @@ class TimmDetection(InSquares):
         return timm_images.stacked(records)
 
     def randomised(self, seed: int, sample: Sequence[Item]) -> TimmDetection:
-        import timm
-
         torch.manual_seed(seed)
-        model = timm.create_model(self.source.architecture, pretrained=False)
+        model: Any = timm_images.build(self.source)
         model.pretrained_cfg = self.model.pretrained_cfg
         images = torch.from_numpy(self.collate(sample)["image"])
         timm_images.calibrate_batch_norm(detector_network.Taps(model), images)
@@ -156,11 +155,9 @@ class TimmDetection(InSquares):
         module: a `MapDetector` or a `PlaceHead`. tuned: backbone parameters by the names that they have in `Taps`.
         threshold: score from which a box counts.
         """
-        import timm
-
         head = module.head if isinstance(module, MapDetector) else module
         torch.manual_seed(0)
-        model = timm.create_model(self.source.architecture, pretrained=False)
+        model: Any = timm_images.build(self.source)
         model.reset_classifier(0)
         weights = dict(self.model.state_dict()) | {k.removeprefix("model."): v for k, v in tuned.items()}
         kept = {f"backbone.{name}": weights[name] for name in model.state_dict()}

@@ -20,6 +20,7 @@ from headstart.stages.subset import missing_rows
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
+STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
 MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
 
 
@@ -153,8 +154,9 @@ def _complete_states(context: Context, selected: Selected, depth: Depth) -> str:
     if depth.cut is None or selected.problem.backbone.features:
         return ""  # pooled features and states come in one pass
     left = max(context.clock.left() - context.reserve_seconds, 0.0)
-    if missing_rows(context, selected) / selected.extractor.rate > left:
-        return f"it does not fit the budget ({left:.0f} s left for it, of which its states would take more)"
+    states_s = missing_rows(context, selected) / selected.extractor.rate
+    if states_s > STATES_SHARE * left:
+        return f"it does not fit the budget ({left:.0f} s left for it, its states alone would take {states_s:.0f} s)"
     examples = [context.dataset.examples[r] for r in context.split.dev]
     extract(selected.extractor, examples, selected.problem.backbone.views[:1], context.reporter, "Features")
     return ""
