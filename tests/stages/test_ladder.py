@@ -327,3 +327,21 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
     final = head.outputs(problem, shipped.module, split.dev, Silent())
     first = head.base_outputs(problem, replaced.bases[0], split.dev, Silent())
     np.testing.assert_allclose(softmax(final), softmax(first), atol=1e-3)
+
+
+def test_states_that_would_take_most_of_the_time_left_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(finetune, "missing_rows", lambda context, selected: 30)
+    monkeypatch.setattr(finetune, "extract", lambda extractor, examples, *rest: made.append(len(examples)))
+    selected: Any = SimpleNamespace(
+        extractor=SimpleNamespace(rate=0.5),
+        problem=SimpleNamespace(backbone=SimpleNamespace(features=(), views=("v",))),
+    )
+    for seconds, told in ((100, "60 s"), (200, "")):
+        context: Any = SimpleNamespace(
+            clock=SimpleNamespace(left=lambda seconds=seconds: seconds), reserve_seconds=0.0, reporter=None,
+            split=SimpleNamespace(dev=np.arange(3)), dataset=SimpleNamespace(examples=(1, 2, 3)),
+        )  # fmt: skip
+        why = finetune._complete_states(context, selected, BLOCK)
+        assert told in why and bool(why) == bool(told)
+    assert made == [3]
