@@ -218,7 +218,7 @@ def plan_of(
         reserve_seconds=0.0,
     )
     selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))
-    replaced: Any = SimpleNamespace(seconds_per_output=0.0)
+    replaced: Any = SimpleNamespace(seconds_per_output=0.0, rung=SimpleNamespace(rows=[], outputs=[]))
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
     return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
@@ -250,7 +250,7 @@ def test_behind_the_untouched_model_a_fold_s_network_is_worth_its_time(monkeypat
 def test_the_answers_of_a_whole_network_count_its_passes() -> None:
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(96), n_folds=3), held_rows=lambda fold: np.arange(32),
-        task=SimpleNamespace(target_kind="text"),
+        task=SimpleNamespace(target_kind="text", control_is_untuned=False),
     )  # fmt: skip
     recipe = SimpleNamespace(contrast=0.0, batch_size=32)
     selected: Any = SimpleNamespace(
@@ -263,6 +263,19 @@ def test_the_answers_of_a_whole_network_count_its_passes() -> None:
         for depth in (BLOCK, Depth("all", "whole network", None, 1.0))
     }
     assert scoring == {"block": 16.0, "all": 24.0}
+
+
+def test_a_tuned_model_is_not_expected_to_repeat_itself() -> None:
+    examples = [SimpleNamespace(target="x" * (10 + i // 16)) for i in range(64)]
+    texts = ["x" * 10] * 64
+    texts[5] = texts[20] = "la " * 100  # two of four batches wait for these
+    context: Any = SimpleNamespace(
+        task=SimpleNamespace(control_is_untuned=True), dataset=SimpleNamespace(examples=examples)
+    )
+    replaced: Any = SimpleNamespace(rung=SimpleNamespace(rows=np.arange(64), outputs=texts))
+    assert tuning_plan._share_of_answers(context, replaced) == pytest.approx((10 + 11 + 12 + 13) / 620)
+    replaced.rung.outputs = [""] * 64
+    assert tuning_plan._share_of_answers(context, replaced) == 1.0
 
 
 @pytest.mark.parametrize("seed", range(4))

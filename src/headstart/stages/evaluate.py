@@ -122,6 +122,8 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     limits = DecodingLimits(trial_s, (spare - trial_s) / answers)
     plan, rung = context.plan, tuned.chosen
     planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
+    if limits.row_s < replaced.seconds_per_output:  # not even one beam's time: several take more
+        planned = planned or (1, 1.0)
     decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
     context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
     if decoding.facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Depth, Recipe
 from headstart.heads.head import Aim, Tunable
+from headstart.heads.seq2seq import GENERATE_BATCH
 from headstart.plan import RungPlan
 from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
 from headstart.stages.control_plan import control_size
@@ -143,12 +145,29 @@ def _forecast(
     rows, n_folds = len(context.split.dev), context.split.n_folds
     recipe = recipe_of(context, selected, depth)
     pass_s = step_s * rows / recipe.batch_size
-    answer_s = replaced.seconds_per_output
+    answer_s = replaced.seconds_per_output * _share_of_answers(context, replaced)
     if depth.cut is None:  # answers need a pass of the whole network
         answer_s += 1.0 / selected.extractor.stock_rate
     scoring_s = folds * len(context.held_rows(0)) * answer_s
     passes, refit_s = folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
     return Forecast(pass_s, passes, scoring_s + len(SHARES) * passes * refit_s, before_s, refit_s)
+
+
+def _share_of_answers(context: Context, replaced: Replaced) -> float:
+    """How long answers as long as the targets take, as a share of the untouched model's: it may repeat itself for long.
+
+    Texts are written in batches, each of them until its longest one ends.
+    """
+    if not context.task.control_is_untuned:
+        return 1.0
+    targets = [context.dataset.examples[r].target or "" for r in replaced.rung.rows]
+    order = np.argsort([len(target) for target in targets], kind="stable")
+    batches = [order[start : start + GENERATE_BATCH] for start in range(0, len(order), GENERATE_BATCH)]
+
+    def longest(texts: Sequence[str]) -> int:
+        return sum(max(len(texts[i]) for i in batch) for batch in batches)
+
+    return min(1.0, longest(targets) / max(1, longest(replaced.rung.outputs)))
 
 
 def refit_seconds(recipe: Recipe, pass_s: float) -> float:
@@ -175,7 +194,7 @@ def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
     scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds
     fitting = max(0.0, replaced.rung.seconds - selected.extractor.seconds)
-    return 15.0 + stock + (control.seconds if control else 0.0) + curve + scratch + 0.2 * fitting
+    return 15.0 + SAFETY * stock + (control.seconds if control else 0.0) + curve + scratch + 0.2 * fitting
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:

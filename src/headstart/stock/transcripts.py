@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 BATCH = 8
-CHUNK = 64  # recordings read at once, and sorted by length: a batch decodes until its longest text ends
+CHUNK = 32  # recordings read at once, and sorted by length: a batch decodes until its longest text ends
 SAMPLE_RATE_HZ = 16_000
 WINDOW_S = 30.0  # longer recordings are transcribed in parts
 SILENCE_PEAK = 1e-4  # of full scale: a part without sound is not made words of
