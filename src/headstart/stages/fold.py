@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,9 @@ from headstart.training.weights import Weights, blend, restore, snapshot
 class Fold:
     """One fold's training: the untuned head it began with, where it started, where it ended, its curve.
 
-    losses: development loss at each share of the way; none where no epoch was finished. refitted: the head fitted to
-    the features there, by the same shares; none where the trained one counts. seconds: of all this.
+    losses: development loss at shares of the way, from the whole of it to the first that is worse; none where no epoch
+    was finished. refitted: the head fitted to the features there, by the same shares; none where the trained one
+    counts. seconds: of all this.
 
     Folds may have chosen heads of different kinds, so weights only fit a network built on their own fold's head.
     """
@@ -72,23 +74,31 @@ def tune_fold(
     fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
     if not trained.stopped or trained.best_epoch:
         refits = recipe_of(context, selected, depth).contrast > 0
+        lowest = math.inf
         for share in SHARES:
             if share == 1.0 and trained.best_epoch and not refits:  # looked at after that epoch
-                fold.losses[share] = trained.curve[trained.best_epoch - 1]["dev_loss"]
-                continue
-            restore(module, fold.at(share))
-            if refits:
-                fold.refitted[share] = context.task.head.refit_tuned(selected.problem, fold.base, module, rows)
-            fold.losses[share] = context.task.head.dev_loss(selected.problem, module, held)
+                loss = trained.curve[trained.best_epoch - 1]["dev_loss"]
+            else:
+                restore(module, fold.at(share))
+                if refits:
+                    fold.refitted[share] = context.task.head.refit_tuned(selected.problem, fold.base, module, rows)
+                loss = context.task.head.dev_loss(selected.problem, module, held)
+            fold.losses[share] = loss
+            if loss > lowest and not refits:
+                break  # nearer to the start it gets no better again; heads that are fitted anew are wanted everywhere
+            lowest = min(lowest, loss)
     fold.seconds = time.perf_counter() - begin
     return fold
 
 
 def best_share(folds: Sequence[Fold]) -> tuple[float, dict[str, float]]:
-    """The share of the way whose mean development loss over the folds is lowest, and the losses of all."""
+    """The share of the way whose mean development loss over the folds is lowest, and the losses of all that every fold
+    came to.
+    """
     rows = [len(fold.held) for fold in folds]
-    losses = {share: float(np.average([fold.losses[share] for fold in folds], weights=rows)) for share in SHARES}
-    best = min(SHARES, key=lambda share: losses[share])
+    shares = [share for share in SHARES if all(share in fold.losses for fold in folds)]
+    losses = {share: float(np.average([fold.losses[share] for fold in folds], weights=rows)) for share in shares}
+    best = min(shares, key=lambda share: losses[share])
     return best, {str(share): loss for share, loss in losses.items()}
 
 
