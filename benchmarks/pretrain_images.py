@@ -40,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         digits = letters.write_digits(Path(scratch) / "digits", SIZE, arguments.per_class, 0)
         for name in arguments.families:
-            folder = HERE / "out" / "timm" / name
+            folder = HERE / "out" / "letters" / name
             if not (folder / "config.json").is_file():
                 pretrain(name, data, folder, arguments.minutes)
             place = Path(scratch) / name
