@@ -146,7 +146,8 @@ def test_an_architecture_s_arguments_are_kept(tmp_path: Path, example: Example) 
     settings = {**stock.pretrained_cfg, "input_size": (3, 64, 64)}
     content = {"architecture": "test_efficientnet", "num_classes": 10, "pretrained_cfg": settings}
     save_file(stock.state_dict(), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({**content, "model_args": given}))
+    # as timm itself writes it, with the number of classes
+    (folder / "config.json").write_text(json.dumps({**content, "model_args": {**given, "num_classes": 10}}))
     backbone = timm_backbone.load(local.describe(folder))
     image = torch.from_numpy(backbone.collate([backbone.encode(example, "plain")])["image"])
     with torch.no_grad():
@@ -163,6 +164,16 @@ def test_an_architecture_s_arguments_are_kept(tmp_path: Path, example: Example) 
     again = timm.create_model(f"local-dir:{saved}", pretrained=True).eval()
     with torch.no_grad():
         torch.testing.assert_close(again(image), wanted @ torch.from_numpy(head.weight).T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_for_other_than_three_channels_is_refused(tmp_path: Path) -> None:
+    import timm
+    from timm.models import save_for_hf
+
+    model = timm.create_model("test_efficientnet", num_classes=10, in_chans=1)
+    save_for_hf(model, str(tmp_path / "model"), safe_serialization=True)
+    with pytest.raises(ModelError, match="1 channels"):
+        timm_backbone.load(local.describe(tmp_path / "model"))
 
 
 def test_arguments_that_no_architecture_takes_are_told(tmp_path: Path) -> None:

@@ -163,9 +163,13 @@ class TimmBackbone:
 
 
 def model_args(source: ModelSource) -> dict[str, dict[str, Any]]:
-    """What a timm folder's config.json says about the arguments that its architecture is built with; {} for none."""
-    given = json.loads((source.folder / "config.json").read_text()).get("model_args")
-    return {"model_args": dict(given)} if given else {}
+    """What a timm folder's config.json says about the arguments that its architecture is built with; {} for none.
+
+    The number of classes, which timm writes there as well, is left out: it changes with the head.
+    """
+    given = dict(json.loads((source.folder / "config.json").read_text()).get("model_args") or {})
+    given.pop("num_classes", None)
+    return {"model_args": given} if given else {}
 
 
 def build(source: ModelSource, **changes: Any) -> nn.Module:
@@ -223,7 +227,10 @@ def load(source: ModelSource) -> TimmBackbone:
             f"The weights in {source.folder} do not fit {source.architecture}: {str(error)[:300]}. "
             "Get the folder again, or name another model."
         ) from error
-    return TimmBackbone(source, model, weights_digest(weights))
+    backbone = TimmBackbone(source, model, weights_digest(weights))
+    if (channels := backbone.data_config["input_size"][0]) != 3:
+        raise ModelError(f"{source.id} takes images of {channels} channels, headstart gives three. Name another model.")
+    return backbone
 
 
 def _load_bin(folder: Path) -> dict[str, torch.Tensor]:
