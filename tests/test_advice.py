@@ -132,6 +132,22 @@ def test_a_rung_that_ran_out_of_time_calls_for_budget_too() -> None:
     assert first(run)["because"] == "tuning the last block was left out for time (out of time in epoch 2 of 8)"
 
 
+@pytest.mark.parametrize(("warning", "what"), [
+    ("No last training on all rows: no time is left for one epoch of it. The network of the first fold ships, which "
+     "learnt from 250 of 374 rows. More time: --budget.", "the last training on all rows"),
+    ("Tuning the last block was cut short (out of time in epoch 3 of 8); its best epoch until then counts. More time: "
+     "--budget.", "the whole schedule"),
+])  # fmt: skip
+def test_trainings_that_time_cut_short_want_more_of_it(warning: str, what: str) -> None:
+    run = healthy()
+    run["warnings"] = [warning]
+    step = first(run)
+    assert step["action"] == f"give more time, for {what}"
+    assert step["because"] == warning.removesuffix(" More time: --budget.").removesuffix(".")
+    run["warnings"] = ["No last training on all rows: Interrupted. The network of the first fold ships."]
+    assert not [s for s in next_steps(run, "runs/x")["steps"] if s["what"] == "budget"]
+
+
 def test_the_sentence_on_rungs_left_out_is_the_one_that_tuning_writes() -> None:
     """The words come from stages/tuning_plan.py by way of stages/finetune.py."""
     from pathlib import Path
@@ -143,6 +159,8 @@ def test_the_sentence_on_rungs_left_out_is_the_one_that_tuning_writes() -> None:
     assert 'f"tuning the {depth.part} was left out: {attempt}"' in (stages / "finetune.py").read_text()
     assert 'f"out of time in epoch' in (stages.parent / "training" / "loop.py").read_text()
     assert "rows are learnt from:" in (stages / "subset.py").read_text()
+    assert 'f"No last training on all rows: {stopped}' in (stages / "final_training.py").read_text()
+    assert "was cut short ({stopped})" in (stages / "rung.py").read_text()
 
 
 def test_one_weak_tiny_class_comes_first_with_at_most_what_it_costs() -> None:

@@ -22,6 +22,10 @@ TOLD = 3  # steps on the terminal
 LEFT_OUT = re.compile(
     r"tuning the ([^;]+?) was left out: (?:it does not fit the budget \(([^)]*)\)|(out of time[^;]*))"
 )
+CUT_SHORT = {  # what a warning says, and what the time is for
+    "No last training on all rows": "the last training on all rows",
+    "was cut short (out of time": "the whole schedule",
+}
 TOO_LONG = re.compile(r"too long here|not tried")
 
 
@@ -307,9 +311,11 @@ def _more_time(result: Result, run: str) -> Step | None:
     if left_out:
         told = f"tuning the {left_out[1]} was left out for time ({left_out[2] or left_out[3]})"
         return Step("budget", f"give more time, to tune the {left_out[1]}", told + _last_rung(result), None, command)
-    cut = next((w for w in result.get("warnings") or [] if "was cut short (out of time" in w), None)
-    if cut:
-        return Step("budget", "give more time, for the last training on all rows", cut.removesuffix("."), None, command)
+    for marker, what in CUT_SHORT.items():
+        cut = next((w for w in result.get("warnings") or [] if marker in w and "Interrupted" not in w), None)
+        if cut:
+            told = cut.removesuffix(" More time: --budget.").removesuffix(".")
+            return Step("budget", f"give more time, for {what}", told, None, command)
     return None
 
 

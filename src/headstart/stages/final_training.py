@@ -44,7 +44,7 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     epochs = affordable_final(context, wanted, kept.pass_s, kept.refit_s)
     what = f"Tuning the {kept.depth.part} on all development rows"
     seed = context.settings.seed + 100
-    stopped = "" if epochs else "no time for one epoch"
+    stopped = "" if epochs else "no time is left for one epoch of it"
     try:
         if epochs:
             trained = train_with_progress(
@@ -56,8 +56,8 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     kept.rung.facts["final_epochs"] = 0 if stopped else epochs
     if stopped:
         context.warnings.append(
-            f"The last training, on all rows, was cut short ({stopped}); the network of the first fold ships, which "
-            "learnt from a part of them."
+            f"No last training on all rows: {stopped}. The network of the first fold ships, which learnt from "
+            f"{(context.split.folds != 0).sum()} of {len(rows)} rows. More time: --budget."
         )
         module = network_of(context, selected, kept.depth, first, kept.share)
         return Shipped(module, first.refitted.get(kept.share, base))
