@@ -56,7 +56,7 @@ def main() -> None:
                 arguments.budget,
                 "--json",
             ]
-            proof = json.loads(run_process(command, {"HEADSTART_CACHE": str(cache)}).out)
+            proof = json.loads(run_process(command, {"HEADSTART_CACHE": str(cache)}).output)
             result = done.result
             records.write("run", architecture=name, wall_s=done.process.wall_s, depth=done.depth,
                           metrics=result["metrics"], evidence=result["evidence"], proof=proof)  # fmt: skip
