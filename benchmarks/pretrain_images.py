@@ -46,23 +46,16 @@ def main() -> None:
             place = Path(scratch) / name
             cache = fresh_cache(place / "cache")
             done = fit([digits, "--model", folder, "--budget", arguments.budget], place / "run", cache)
-            command = [
-                sys.executable,
-                "-m",
-                "headstart",
-                "prove",
-                place / "run",
-                "--budget",
-                arguments.budget,
-                "--json",
-            ]
-            proof = json.loads(run_process(command, {"HEADSTART_CACHE": str(cache)}).output)
+            proving = ["prove", place / "run", "--budget", arguments.budget, "--json"]
+            process = run_process([sys.executable, "-m", "headstart", *proving], {"HEADSTART_CACHE": str(cache)})
+            proof = json.loads(process.output)
             result = done.result
             records.write("run", architecture=name, wall_s=done.process.wall_s, depth=done.depth,
                           metrics=result["metrics"], evidence=result["evidence"], proof=proof)  # fmt: skip
             accuracy = result["metrics"][result["headline_split"]]["accuracy"]
-            gains = [result["evidence"]["naive"]["gain"], result["evidence"]["control"]["gain"], proof["gain"]]
-            rows.append((name, _points(accuracy), done.depth["chosen"], *map(_points, gains),
+            beside = [result["evidence"]["naive"], result["evidence"]["control"], proof]
+            gains = [_points(one["gain"]) if one else "did not fit the budget" for one in beside]
+            rows.append((name, _points(accuracy), done.depth["chosen"], *gains,
                          f"{done.process.wall_s:.0f}", f"{proof['seconds']:.0f}"))  # fmt: skip
     header = ("network", "accuracy, %", "depth", "over the naive baseline, points", "over random weights, same head",
               "over training from scratch", "fit, s", "scratch, s")  # fmt: skip
