@@ -272,7 +272,7 @@ def test_a_last_training_that_is_cut_short_ships_the_first_fold_s_network(
     result = json.loads((run / "result.json").read_text())
     assert result["depth"]["chosen"] == "block"
     assert result["depth"]["rungs"][-1]["final_epochs"] == 0
-    assert any("the network of the first fold ships" in warning for warning in result["warnings"])
+    assert any("The network of the first fold ships" in warning for warning in result["warnings"])
     assert headstart.load(run).predict(data / "left" / "001.png")[0] in ("left", "right")
 
 

@@ -202,9 +202,11 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
 
 def plan_of(
     monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96, untouched: bool = False,
-    before_s: float = 0.0,
+    before_s: float = 0.0, test: int = 0, reserve: list[float] | None = None,
 ) -> RungPlan | str:  # fmt: skip
-    """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8. untouched: what came before learnt nothing."""
+    """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8. untouched: what came before learnt nothing.
+    test: rows, at 0.1 s each. reserve: gets what is kept back afterwards.
+    """
     recipe = SimpleNamespace(contrast=0.0, batch_size=32, min_epochs=3, max_epochs=8)
     context: Any = SimpleNamespace(
         settings=Settings("data", depth=depth),
@@ -212,16 +214,25 @@ def plan_of(
         task=SimpleNamespace(decision_folds=None, control_is_untuned=untouched),
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
-        split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout"),
+        split=SimpleNamespace(
+            dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method="holdout", test=np.arange(test)
+        ),
+        passes_per_test=1.0,
         needs_all_folds=False,
         held_rows=lambda fold: np.arange(96)[np.arange(96) % 3 == fold],
-        reserve_seconds=0.0,
+        reserve_seconds=0.1 * test,
     )
-    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))
+    selected: Any = SimpleNamespace(
+        problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)),
+        extractor=SimpleNamespace(stock_rate=10.0),
+    )
     replaced: Any = SimpleNamespace(seconds_per_output=0.0, rung=SimpleNamespace(rows=[], outputs=[]))
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
-    return tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
+    plan = tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
+    if reserve is not None:
+        reserve.append(context.reserve_seconds)
+    return plan
 
 
 def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +256,16 @@ def test_behind_the_untouched_model_a_fold_s_network_is_worth_its_time(monkeypat
     assert plan_of(monkeypatch, 21, untouched=True) == plan_of(monkeypatch, 21)
     # a tuned rung ships what all rows taught it
     assert "does not fit" in str(plan_of(monkeypatch, 8, untouched=True, before_s=2.0))
+
+
+def test_fewer_test_rows_are_answered_where_else_nothing_could_be_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 s are kept back for 100 test rows; 3 epochs take 8.5 s."""
+    reserve: list[float] = []
+    assert plan_of(monkeypatch, 19, untouched=True, test=100, reserve=reserve) == RungPlan("block", 1, 3)
+    assert plan_of(monkeypatch, 15, untouched=True, test=100, reserve=reserve) == RungPlan("block", 1, 3)
+    assert "does not fit" in str(plan_of(monkeypatch, 14, untouched=True, test=100, reserve=reserve))
+    assert "does not fit" in str(plan_of(monkeypatch, 15, test=100, reserve=reserve))
+    assert reserve == pytest.approx([10.0, 6.0, 10.0, 10.0])
 
 
 def test_the_answers_of_a_whole_network_count_its_passes() -> None:

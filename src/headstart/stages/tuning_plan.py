@@ -26,6 +26,7 @@ CALIBRATION_S = 4.0
 MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
+SPARED = 0.4  # of the test rows' answers, which are in a random order, where else nothing could be tuned
 LOOK = 0.1  # of an epoch, for a development loss
 SHARES = (1.0, 0.75, 0.5)
 """How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
@@ -71,13 +72,15 @@ def plan_rung(
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
-    Behind a model that learnt from no row, the first fold's network is worth its time even without the last training.
+    Behind a model that learnt from no row, the first fold's network is worth its time even without the last training,
+    and where that does not fit either, fewer test rows are answered for it.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
     without them would tell nothing. before_s: kept back for that rung's last training.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
+        context.reserve_seconds -= 0.0 if before_s else _spared(context, selected, replaced)
         return planned
     left = context.clock.left() - context.reserve_seconds
     if left <= 0:
@@ -95,6 +98,9 @@ def plan_rung(
     last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
         epochs = forecast.epochs_within(left, recipe.max_epochs, last=False)
+        spared = _spared(context, selected, replaced)
+        if epochs < fewest <= forecast.epochs_within(left + spared, fewest, last=False):
+            epochs, context.reserve_seconds = fewest, context.reserve_seconds - spared
     if epochs >= fewest:
         context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
                         epochs=epochs, last=last, predicted_seconds=forecast.seconds(epochs, last))  # fmt: skip
@@ -188,13 +194,28 @@ def affordable_final(context: Context, epochs: int, pass_s: float, refit_s: floa
 
 def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
     """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
-    test = len(context.split.test) or len(context.split.dev) // context.split.n_folds
-    stock = test * (replaced.seconds_per_output + context.passes_per_test / selected.extractor.stock_rate)
-    control = control_size(context, selected, replaced.seconds_per_output, test)
+    stock = _answering_s(context, selected, replaced)
+    control = control_size(context, selected, replaced.seconds_per_output, _n_test(context))
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
     scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds
     fitting = max(0.0, replaced.rung.seconds - selected.extractor.seconds)
     return 15.0 + SAFETY * stock + (control.seconds if control else 0.0) + curve + scratch + 0.2 * fitting
+
+
+def _n_test(context: Context) -> int:
+    return len(context.split.test) or len(context.split.dev) // context.split.n_folds
+
+
+def _answering_s(context: Context, selected: Selected, replaced: Replaced) -> float:
+    """Seconds of the saved model's answers to the test rows."""
+    row_s = replaced.seconds_per_output + context.passes_per_test / selected.extractor.stock_rate
+    return _n_test(context) * row_s
+
+
+def _spared(context: Context, selected: Selected, replaced: Replaced) -> float:
+    """Seconds of answers that an untouched model's first rung may have in place of some test rows."""
+    given = context.task.control_is_untuned and len(context.split.test)
+    return SPARED * _answering_s(context, selected, replaced) if given else 0.0
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:
