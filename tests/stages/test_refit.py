@@ -78,7 +78,7 @@ def test_where_the_last_training_is_left_out_the_first_fold_ships_with_its_own_h
     context, selected, _, attempt = tuned
     late: Any = SimpleNamespace(**{**vars(context), "clock": Clock(0), "warnings": []})
     shipped = train_final(late, selected, attempt)
-    assert any("the network of the first fold ships" in warning for warning in late.warnings)
+    assert any("The network of the first fold ships" in warning for warning in late.warnings)
     assert shipped.base is attempt.folds[0].refitted[attempt.share]
 
 
