@@ -32,7 +32,8 @@ def main() -> None:
     made.add_argument("--families", nargs="+", default=list(FAMILIES), help="architectures of timm")
     made.add_argument("--minutes", type=float, default=3.0, help="of pretraining each, where there is none yet")
     made.add_argument("--per-class", type=int, default=20, help="digits of each kind to learn from")
-    made.add_argument("--budget", default="2m", help="budget of each headstart fit, and of each headstart prove")
+    made.add_argument("--budget", default="2m", help="budget of each headstart fit")
+    made.add_argument("--prove-budget", default="5m", help="budget of each headstart prove")
     arguments = made.parse_args()
     records = Records("pretrain_images", arguments.results, small=False)
     records.open(arguments)
@@ -46,7 +47,7 @@ def main() -> None:
             place = Path(scratch) / name
             cache = fresh_cache(place / "cache")
             done = fit([digits, "--model", folder, "--budget", arguments.budget], place / "run", cache)
-            proving = ["prove", place / "run", "--budget", arguments.budget, "--json"]
+            proving = ["prove", place / "run", "--budget", arguments.prove_budget, "--json"]
             process = run_process([sys.executable, "-m", "headstart", *proving], {"HEADSTART_CACHE": str(cache)})
             proof = json.loads(process.output)
             result = done.result

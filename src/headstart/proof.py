@@ -101,6 +101,7 @@ def _compared(
     content = {
         "metric": task.headline,
         "labels": len(learnt),
+        "scratch_labels": found.labels,
         "rows": len(tested),
         "scores": {"scratch": scratch.to_json(), "transfer": ours.to_json()},
         "gain": gain.to_json(),
@@ -122,15 +123,17 @@ def _compared(
 
 def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     gain, metric = content["gain"], content["metric"]
-    verdict = "Transfer helped" if gain["low"] > 0 else "Transfer hurt" if gain["high"] < 0 else "No clear difference"
+    ahead = "Transfer helped" if content["converged"] else "Transfer is ahead so far"
+    verdict = ahead if gain["low"] > 0 else "Transfer hurt" if gain["high"] < 0 else "No clear difference"
+    part = f"{content['scratch_labels']:,} of " if content["scratch_labels"] < content["labels"] else ""
     rounds = content["rounds"]
     spent = sum(r["seconds"] for r in rounds)
     how = "until more epochs did not help" if content["converged"] else "as long as the time allowed, not to the end"
     unit = reopened.task.headline_unit
     ours, theirs = (100 * content["scores"][who][metric]["value"] for who in ("transfer", "scratch"))
     return (
-        f"{verdict}: {100 * gain['value']:+.1f} {unit} over the same network trained from random weights on the same "
-        f"{content['labels']:,} labels (95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}; "
+        f"{verdict}: {100 * gain['value']:+.1f} {unit} over the same network trained from random weights on {part}the "
+        f"same {content['labels']:,} labels (95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}; "
         f"{ours:.1f}% against {theirs:.1f}% on {content['rows']:,} rows). It was trained {how}: {spent:.0f} s, "
         "where the whole run with transfer took "
         f"{content['transfer_seconds']:.0f} s."

@@ -24,14 +24,15 @@ MARKS = 8  # points of the curve for each round, in even ratios of its seconds
 
 @dataclass
 class Converged:
-    """A network trained from random weights on all rows.
+    """A network trained from random weights.
 
-    epochs: of the round with the lowest validation loss. temperature: by the validation rows. is_converged: whether
-    more epochs did not help; otherwise time ended. rounds: what each took and reached. points: score against seconds,
-    of the longest round.
+    labels: that it learnt from: all, or those of its best round where there was no time for all. epochs: of the round
+    with the lowest validation loss. temperature: by the validation rows. is_converged: whether more epochs did not
+    help; otherwise time ended. rounds: what each took and reached. points: score against seconds, of the longest round.
     """
 
     module: Tunable
+    labels: int
     epochs: int
     temperature: float
     is_converged: bool
@@ -57,7 +58,7 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
                 break
             epochs = fitting
         found, points = _round(random, learnt, held, epochs, epochs * epoch_s, clock, reporter)
-        rounds.append({k: v for k, v in found.items() if k != "outputs"})
+        rounds.append({k: v for k, v in found.items() if k not in ("outputs", "module")})
         if best is not None and found["loss"] > (1 - ENOUGH) * best["loss"]:
             is_converged = True
             best = min(best, found, key=lambda r: r["loss"])
@@ -66,9 +67,13 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
     if best is None:
         return f"one epoch takes about {epoch_s:.0f} s, and {max(clock.left(), 0):.0f} s are left"
     temperature = head.calibrate(problem, best["outputs"], held)
-    module = random.build(problem.seed)
-    random.fit(module, rows, best["epochs"], reporter, "From random weights, all rows", _ended(clock))
-    return Converged(module, best["epochs"], temperature, is_converged, rounds, points)
+    module, labels = best["module"], len(learnt)
+    if clock.left() > best["seconds"] * len(rows) / len(learnt):
+        whole = random.build(problem.seed)
+        last = random.fit(whole, rows, best["epochs"], reporter, "From random weights, all rows", _ended(clock))
+        if not last.stopped:  # what is cut short has hardly left its random weights
+            module, labels = whole, len(rows)
+    return Converged(module, labels, best["epochs"], temperature, is_converged, rounds, points)
 
 
 def _round(
@@ -89,6 +94,7 @@ def _round(
         "score": random.score(outputs, held),
         "stopped": trained.stopped,
         "outputs": outputs,
+        "module": module,
     }
     return found, [{"seconds": p.seconds, "value": p.value} for p in timeline.points]
 
