@@ -192,7 +192,7 @@ def test_prove_trains_the_same_detector_from_random_weights(run: Made) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "vgg11_bn", "convnext_atto", "mobilenetv3_small_050"])
-def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
+def test_every_family_gives_its_maps_and_cuts(architecture: str, tmp_path: Path) -> None:
     from headstart.backbones.timm_detection import TimmDetection
     from headstart.types import Framing, ModelSource
 
@@ -201,7 +201,8 @@ def test_every_family_gives_its_maps_and_cuts(architecture: str) -> None:
 
     torch.manual_seed(0)
     model = timm.create_model(architecture)
-    source = ModelSource("x", Path(), "timm", architecture, "image", "", "", "local")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": architecture}))
+    source = ModelSource("x", tmp_path, "timm", architecture, "image", "", "", "local")
     backbone = TimmDetection(source, model, "key", Framing(128))
     image = {"image": np.random.default_rng(0).normal(size=(3, 128, 128)).astype(np.float32)}
     whole = backbone.suffix(None)(*backbone.batch_state(None, [image, image]))
