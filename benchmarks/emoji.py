@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from headstart.demo_data.apt import open_private_apt
+from debian_files import unpack
 from headstart.demo_data.folders import build_once
-from headstart.demo_data.programs import run_program
 from headstart.types import Reporter
 
 PACKAGES = ("fonts-noto-color-emoji", "unicode-data")
 STRIKE, SIZE = 109, (136, 128)  # the one size of the font's bitmaps, in points, and of a picture, in pixels
 FEWEST = 12  # pictures of a class
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
-# what a network is pretrained on, and what it is tried on, have no class in common
+# ten kinds of the subgroups: what a network is tried on
 TARGETS = ("animal-mammal", "animal-bird", "animal-marine", "animal-bug", "food-fruit", "food-vegetable",
            "food-prepared", "food-sweet", "transport-ground", "sky & weather")  # fmt: skip
 MISSING_APT = "The emoji need a Debian or Ubuntu machine: they are Debian packages, and there is no apt-get."
@@ -33,11 +32,7 @@ def prepare(root: Path, reporter: Reporter) -> Path:
     """
 
     def build(staging: Path, scratch: Path) -> None:
-        apt = open_private_apt(scratch / "apt", "none", MISSING_APT)
-        (scratch / "downloads").mkdir()
-        for package in apt.download(PACKAGES, scratch / "downloads"):
-            run_program(["dpkg-deb", "-x", package, scratch / "unpacked"], f"Unpacking {package.name}", "Install dpkg.")
-        shared = scratch / "unpacked" / "usr" / "share"
+        shared = unpack(PACKAGES, scratch, MISSING_APT) / "usr" / "share"
         font = ImageFont.truetype(shared / "fonts/truetype/noto/NotoColorEmoji.ttf", STRIKE)
         listed = (shared / "unicode/emoji/emoji-test.txt").read_text(encoding="utf-8")
         rows = []
@@ -75,8 +70,7 @@ def by_subgroup(listed: str) -> dict[str, list[str]]:
     return {name: texts for name, texts in found.items() if len(texts) >= FEWEST}
 
 
-def rows_of(folder: Path, targets: bool) -> list[tuple[Path, str]]:
-    """Picture and label: of the target classes, or of all others."""
+def target_rows(folder: Path) -> list[tuple[Path, str]]:
+    """Picture and label of the classes that a network is tried on."""
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
-        return [(folder / r["file_name"], r["label"]) for r in csv.DictReader(stream)
-                if (r["label"] in TARGETS) == targets]  # fmt: skip
+        return [(folder / r["file_name"], r["label"]) for r in csv.DictReader(stream) if r["label"] in TARGETS]

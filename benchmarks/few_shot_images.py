@@ -30,7 +30,7 @@ def main() -> None:
     arguments = made.parse_args()
     records = Records("few_shot_images", arguments.results, small=arguments.seeds < 10)
     records.open(arguments)
-    rows = emoji.rows_of(emoji.prepare(cache_dir() / "demo", Said()), targets=True)
+    rows = emoji.target_rows(emoji.prepare(cache_dir() / "demo", Said()))
     folder, found = model_folder(MODEL), []
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         for seed in range(arguments.seeds):

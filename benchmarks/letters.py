@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 
-from headstart.demo_data.apt import open_private_apt
+from debian_files import unpack
 from headstart.demo_data.folders import build_once
-from headstart.demo_data.programs import run_program
 from headstart.types import Reporter
 
 PACKAGES = ("fonts-urw-base35", "fonts-liberation", "fonts-comic-neue")
@@ -30,11 +29,8 @@ def prepare(root: Path, reporter: Reporter) -> Path:
     """
 
     def build(staging: Path, scratch: Path) -> None:
-        apt = open_private_apt(scratch / "apt", "none", MISSING_APT)
-        (scratch / "downloads").mkdir()
-        for package in apt.download(PACKAGES, scratch / "downloads"):
-            run_program(["dpkg-deb", "-x", package, scratch / "unpacked"], f"Unpacking {package.name}", "Install dpkg.")
-        files = sorted(f for kind in ("*.otf", "*.ttf") for f in (scratch / "unpacked").rglob(kind))
+        unpacked = unpack(PACKAGES, scratch, MISSING_APT)
+        files = sorted(f for kind in ("*.otf", "*.ttf") for f in unpacked.rglob(kind))
         fonts = {f.stem: ImageFont.truetype(f, POINTS) for f in files if not f.stem.startswith(SYMBOLS)}
         for letter in LETTERS:
             folder = staging / _folder(letter)
