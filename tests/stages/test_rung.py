@@ -268,6 +268,19 @@ def test_fewer_test_rows_are_answered_where_else_nothing_could_be_tuned(monkeypa
     assert reserve == pytest.approx([10.0, 6.0, 10.0, 10.0])
 
 
+def test_test_rows_give_way_once() -> None:
+    """Neither the second rung that is tried nor the second one of a plan takes more of them."""
+    context: Any = SimpleNamespace(
+        task=SimpleNamespace(control_is_untuned=True), split=SimpleNamespace(test=np.arange(100)), passes_per_test=1.0
+    )
+    selected: Any = SimpleNamespace(extractor=SimpleNamespace(stock_rate=10.0))
+    replaced: Any = SimpleNamespace(seconds_per_output=0.0)
+    for rungs, spared in ((None, 4.0), ((RungPlan("block", 1, 3), RungPlan("all", 1, 3)), 4.0),
+                          ((RungPlan("all", 1, 3), RungPlan("block", 1, 3)), 0.0)):  # fmt: skip
+        context.plan = Plan(rungs=rungs)
+        assert tuning_plan._spared(context, selected, replaced, BLOCK) == pytest.approx(spared)
+
+
 def test_the_answers_of_a_whole_network_count_its_passes() -> None:
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(96), n_folds=3), held_rows=lambda fold: np.arange(32),

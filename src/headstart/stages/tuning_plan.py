@@ -80,7 +80,7 @@ def plan_rung(
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
-        context.reserve_seconds -= 0.0 if before_s else _spared(context, selected, replaced)
+        context.reserve_seconds -= 0.0 if before_s else _spared(context, selected, replaced, depth)
         return planned
     left = context.clock.left() - context.reserve_seconds
     if left <= 0:
@@ -98,7 +98,7 @@ def plan_rung(
     last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
         epochs = forecast.epochs_within(left, recipe.max_epochs, last=False)
-        spared = _spared(context, selected, replaced)
+        spared = _spared(context, selected, replaced, depth)
         if epochs < fewest <= forecast.epochs_within(left + spared, fewest, last=False):
             epochs, context.reserve_seconds = fewest, context.reserve_seconds - spared
     if epochs >= fewest:
@@ -212,9 +212,10 @@ def _answering_s(context: Context, selected: Selected, replaced: Replaced) -> fl
     return _n_test(context) * row_s
 
 
-def _spared(context: Context, selected: Selected, replaced: Replaced) -> float:
-    """Seconds of answers that an untouched model's first rung may have in place of some test rows."""
-    given = context.task.control_is_untuned and len(context.split.test)
+def _spared(context: Context, selected: Selected, replaced: Replaced, depth: Depth) -> float:
+    """Seconds of answers that the first rung behind an untouched model may have in place of some test rows."""
+    is_first = not context.plan.rungs or context.plan.rungs[0].name == depth.name
+    given = is_first and context.task.control_is_untuned and len(context.split.test)
     return SPARED * _answering_s(context, selected, replaced) if given else 0.0
 
 
