@@ -83,16 +83,16 @@ class Extractor:
 
         sample: as for `open_extractor`.
         """
-        if self.engine.name == "torch":
-            return
         items, _ = _typical(self.backbone, sample)
         batch, run = self.backbone.collate(items), compile_torch(self.prefix.module, self.prefix.input_names)
         run(batch)
         begin = time.perf_counter()
         run(batch)
-        known = self.engine.torch_examples_per_second
+        known, engine = self.engine.torch_examples_per_second, self.engine
         rate = max(len(items) / (time.perf_counter() - begin), known if math.isfinite(known) else 0.0)
-        self.engine = replace(self.engine, torch_examples_per_second=rate)
+        if engine.name == "torch":
+            engine = replace(engine, examples_per_second=max(rate, engine.examples_per_second))
+        self.engine = replace(engine, torch_examples_per_second=rate)
 
     def key_of(self, example: Example) -> str:
         """Under which its records lie: its content's digest, with the target's where the backbone reads that."""

@@ -39,6 +39,7 @@ class Case:
         budget: float = 300.0,
         plan: Plan | None = None,
         network: Any = None,
+        cached: int = 0,
     ) -> None:
         inputs = [SimpleNamespace(input=str(seconds)) for seconds in lasting]
         self.logged: list[dict[str, Any]] = []
@@ -59,6 +60,7 @@ class Case:
 
         monkeypatch.setattr(chunk, "compare", compare)
         monkeypatch.setattr(chunk, "open_backbone", self.open)
+        monkeypatch.setattr(chunk, "missing_rows", lambda context, extractor: len(inputs) - cached)
         monkeypatch.setattr(chunk.audio, "seconds", float)
 
     def open(self, context: Any, backbone: Any) -> Any:
@@ -92,6 +94,7 @@ def test_where_the_whole_does_not_fit_only_what_is_measurably_worse_is(
     monkeypatch: pytest.MonkeyPatch, low: float, heard: int
 ) -> None:
     assert Case(monkeypatch, [2.5] * 3000, low=low).settle() == heard  # 300 s at 10 a second
+    assert Case(monkeypatch, [2.5] * 3000, low=low, cached=2900).settle() == WHOLE  # 10 s
 
 
 def test_recordings_that_fill_what_is_heard_are_heard_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

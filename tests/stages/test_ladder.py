@@ -331,7 +331,7 @@ def test_each_fold_s_network_has_the_head_that_its_fold_chose(tmp_path: Path, mo
 
 def test_states_that_would_take_most_of_the_time_left_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    monkeypatch.setattr(finetune, "missing_rows", lambda context, selected: 30)
+    monkeypatch.setattr(finetune, "missing_rows", lambda context, extractor: 30)
     monkeypatch.setattr(finetune, "extract", lambda extractor, examples, *rest: made.append(len(examples)))
     selected: Any = SimpleNamespace(
         extractor=SimpleNamespace(rate=0.5),

@@ -47,7 +47,8 @@ def selected_at(rate: float, cached: int = 0) -> Any:
     stores = {("plain", "pooled"): SimpleNamespace(verify=lambda digests: [d for d in digests if int(d) >= cached])}
     extractor = SimpleNamespace(rate=rate, stock_rate=min(rate, 10.0), parts=("pooled",), stores=stores)
     extractor.key_of = lambda example: example.digest
-    return SimpleNamespace(extractor=extractor, problem=SimpleNamespace(backbone=SimpleNamespace(views=("plain",))))
+    extractor.backbone = SimpleNamespace(views=("plain",))
+    return SimpleNamespace(extractor=extractor, problem=SimpleNamespace(backbone=extractor.backbone))
 
 
 def test_all_rows_are_used_where_they_fit() -> None:

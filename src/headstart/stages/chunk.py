@@ -17,7 +17,7 @@ from headstart.features import Extractor
 from headstart.problem import Problem, spread_evenly
 from headstart.stages.context import Context
 from headstart.stages.reading import compare
-from headstart.stages.select import EXTRACTION_SHARE, Selected, open_backbone
+from headstart.stages.select import EXTRACTION_SHARE, Selected, missing_rows, open_backbone
 
 MARGIN_S = 1.0  # of silence behind all but the longest recordings
 QUANTILE = 0.99  # of the recordings, that end before that
@@ -61,7 +61,7 @@ def _fault(
 ) -> str:
     """Why the network should hear all; "" where it need not, and then selected.reading_check says how it measured."""
     budget = context.settings.budget_seconds
-    is_tight = len(context.split.dev) / selected.extractor.rate > EXTRACTION_SHARE * budget
+    is_tight = missing_rows(context, selected.extractor) / selected.extractor.rate > EXTRACTION_SHARE * budget
     both_s = 1 / selected.extractor.rate + 1 / extractor.rate
     rows = spread_evenly(context.split.dev, int(CHECK_SHARE * budget / both_s))
     if len(rows) < min(FEWEST, len(context.split.dev)):

@@ -15,8 +15,7 @@ from headstart.stages.fold import network_of
 from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
-from headstart.stages.select import Selected
-from headstart.stages.subset import missing_rows
+from headstart.stages.select import Selected, missing_rows
 from headstart.stages.tuning_plan import reserve
 from headstart.stages.views import add_views, choose_views
 
@@ -154,7 +153,7 @@ def _complete_states(context: Context, selected: Selected, depth: Depth) -> str:
     if depth.cut is None or selected.problem.backbone.features:
         return ""  # pooled features and states come in one pass
     left = max(context.clock.left() - context.reserve_seconds, 0.0)
-    states_s = missing_rows(context, selected) / selected.extractor.rate
+    states_s = missing_rows(context, selected.extractor) / selected.extractor.rate
     if states_s > STATES_SHARE * left:
         return f"it does not fit the budget ({left:.0f} s left for it, its states alone would take {states_s:.0f} s)"
     examples = [context.dataset.examples[r] for r in context.split.dev]

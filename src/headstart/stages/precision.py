@@ -15,7 +15,7 @@ from headstart.heads.head import Outputs
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows, spread_evenly
 from headstart.stages.context import Context
-from headstart.stages.select import Selected, engine_sample
+from headstart.stages.select import Selected, engine_sample, missing_rows
 from headstart.stages.views import VIEW_SHARE
 from headstart.types import Interval, Silent
 
@@ -88,11 +88,10 @@ def settle_precision(context: Context, selected: Selected) -> None:
 def _predicted_seconds(context: Context, selected: Selected) -> float:
     """Of what is still to be extracted: the plain inputs, and further views where tuning may use them."""
     extractor, views = selected.extractor, selected.problem.backbone.views
-    keys = [extractor.key_of(context.dataset.examples[r]) for r in context.split.dev]
-    plain = len(missing_from_cache(extractor, keys, views[0], context.reporter)) / extractor.rate
+    plain = missing_rows(context, extractor) / extractor.rate
     if context.settings.depth == "head" or len(views) == 1:
         return plain
-    further = (len(views) - 1) * len(keys) / extractor.rate
+    further = (len(views) - 1) * len(context.split.dev) / extractor.rate
     return plain + min(further, VIEW_SHARE * max(0.0, context.clock.left() - plain))
 
 

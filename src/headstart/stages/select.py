@@ -15,7 +15,15 @@ from headstart.backbones.load import load_backbone, stock_script
 from headstart.data.folds import grouped_folds
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
-from headstart.features import LENGTH_EXAMPLES, POOLED, Extractor, extract, features_of, open_extractor
+from headstart.features import (
+    LENGTH_EXAMPLES,
+    POOLED,
+    Extractor,
+    extract,
+    features_of,
+    missing_from_cache,
+    open_extractor,
+)
 from headstart.heads.head import CandidateScore
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
@@ -197,6 +205,12 @@ def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Prob
     return extractor, problem
 
 
+def missing_rows(context: Context, extractor: Extractor) -> int:
+    """Development rows whose states or features are not in the cache."""
+    keys = list({extractor.key_of(context.dataset.examples[r]) for r in context.split.dev})
+    return len(missing_from_cache(extractor, keys, extractor.backbone.views[0], context.reporter))
+
+
 def engine_sample(context: Context) -> list[Example]:
     """Development rows drawn evenly, on which engines are timed."""
     dev = context.split.dev
@@ -251,7 +265,7 @@ def _opened(context: Context, source: ModelSource, first: bool) -> _Measured:
         extractor, problem = _open(context, source)
     except HeadstartError as error:
         return _Measured(Candidate(source, None, time.perf_counter() - begin, str(error)))
-    seconds, rows = time.perf_counter() - begin, len(context.split.dev)
+    seconds, rows = time.perf_counter() - begin, missing_rows(context, extractor)
     predicted = rows / extractor.rate
     if predicted > EXTRACTION_SHARE * budget and context.settings.model == "auto":
         note = f"features of {rows} rows would take about {predicted:.0f} s, too long here"

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from headstart.data.folds import grouped_folds
 from headstart.data.split import Split, group_indices, label_indices
-from headstart.features import extract, missing_from_cache
+from headstart.features import extract
 from headstart.problem import Rows
 from headstart.stages.context import Context
 from headstart.stages.recipe import begins_with_inputs
-from headstart.stages.select import Selected
+from headstart.stages.select import Selected, missing_rows
 from headstart.types import Dataset
 
 PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
@@ -62,7 +62,7 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     wanted = context.plan.dev_rows
     if wanted is None:
         wanted = _affordable(context, selected)
-        wanted = rows if missing_rows(context, selected) <= wanted else wanted
+        wanted = rows if missing_rows(context, selected.extractor) <= wanted else wanted
     context.plan = context.plan.with_(dev_rows=min(wanted, rows))
     if wanted >= rows:
         return
@@ -95,13 +95,6 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     told = f"{len(test)} of {rows} test rows are scored: more would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to score them all.")
     context.reporter.say(told)
-
-
-def missing_rows(context: Context, selected: Selected) -> int:
-    """Development rows whose states or features are not in the cache."""
-    keys = list({selected.extractor.key_of(context.dataset.examples[r]) for r in context.split.dev})
-    view = selected.problem.backbone.views[0]
-    return len(missing_from_cache(selected.extractor, keys, view, context.reporter))
 
 
 def _affordable(context: Context, selected: Selected) -> int:

@@ -10,7 +10,7 @@ from headstart.features import Extractor
 from headstart.problem import Problem, spread_evenly
 from headstart.stages.context import Context
 from headstart.stages.reading import compare
-from headstart.stages.select import EXTRACTION_SHARE, Selected, open_backbone, scoring_rows
+from headstart.stages.select import EXTRACTION_SHARE, Selected, missing_rows, open_backbone, scoring_rows
 from headstart.stock.pairs import SEPARATOR
 
 MAX_WINDOWS = 8
@@ -49,7 +49,7 @@ def settle_windows(context: Context, selected: Selected) -> None:
 
 def _fault(context: Context, selected: Selected, extractor: Extractor, problem: Problem, count: int) -> str:
     """Why reading on does not pay; "" where it does, and then selected.reading_check says how much."""
-    predicted, budget = len(context.split.dev) / extractor.rate, context.settings.budget_seconds
+    predicted, budget = missing_rows(context, extractor) / extractor.rate, context.settings.budget_seconds
     if predicted > EXTRACTION_SHARE * budget:
         return f"reading all of them would take about {predicted:.0f} s, too long for this budget"
     rows = scoring_rows(context, [selected.extractor.rate, extractor.rate])
