@@ -32,6 +32,7 @@ CHUNK_BYTES = 96 << 20  # encoded inputs held at once
 SHARD_BYTES = 64 << 20
 SAMPLE_EXAMPLES = 8
 LENGTH_EXAMPLES = 64  # from which lengths are learnt, where inputs have several
+SLOW_S = 1.0  # of a batch
 POOLED = "pooled"
 HEADROOM = 8.0  # values in a sample are at most this share of the largest that float16 holds
 
@@ -83,6 +84,8 @@ class Extractor:
 
         sample: as for `open_extractor`.
         """
+        if self.engine.name == "torch" and self.engine.examples_per_second * SLOW_S < SAMPLE_EXAMPLES:
+            return  # what takes long was timed well enough
         items, _ = _typical(self.backbone, sample)
         batch, run = self.backbone.collate(items), compile_torch(self.prefix.module, self.prefix.input_names)
         run(batch)

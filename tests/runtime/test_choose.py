@@ -15,8 +15,10 @@ from headstart.errors import SettingError
 from headstart.runtime import choose as choose_module
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
+from headstart.runtime.candidates import Candidate, Job
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Batch, Engine, Run
+from headstart.runtime.limit import operations
 from headstart.runtime.timing import Timed
 
 SAMPLE: Batch = {"x": np.random.default_rng(0).normal(size=(4, 3, 16, 16)).astype(np.float32)}
@@ -31,6 +33,15 @@ class _Small(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         state = torch.nn.functional.gelu(self.conv(x))
         return state, state.mean((2, 3))
+
+
+class _Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.layer(x),)
 
 
 def choose(
@@ -74,11 +85,35 @@ def test_few_inputs_are_not_worth_a_conversion_and_that_is_not_remembered(
     again = choose("torch", kept, inputs=3)  # as a replayed plan asks
     assert (again.setting, again.why) == (engine.setting, "asked for")
     # more inputs, and an engine asked for by name, are measured; what was measured then serves few inputs as well
-    monkeypatch.setattr(choose_module, "FEW_SECONDS", 0.0)
+    monkeypatch.setattr(choose_module, "CONVERSION_S", 0.0)
     assert "times" in choose(kept=kept, inputs=3).why
     monkeypatch.undo()
     assert choose(kept=kept, inputs=3).remembered
     assert choose("openvino", inputs=3).name == "openvino"
+
+
+@pytest.mark.parametrize(("share", "converts"), [(0.99, False), (0.3, True)])
+def test_what_torch_runs_at_the_machine_s_own_rate_is_not_converted(
+    share: float, converts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample: Batch = {"x": np.zeros((4, 16), dtype=np.float32)}
+    monkeypatch.setattr(choose_module, "operations", lambda run, batch: (operations(run, batch)[0], 1.0))
+    monkeypatch.setattr(choose_module, "matrix_product_rate", lambda: 2 * 4 * 16 * 16 / share)  # a second's worth
+    reference = Candidate("torch", "contiguous", "f32", torch_engine.compile_torch(_Layer(), ("x",)), Timed(1.2, []))
+    monkeypatch.setattr(choose_module, "run_reference", lambda job: reference)
+    measured: list[str] = []
+
+    def measure(job: Job, wanted: str) -> Any:
+        measured.append(wanted)
+        raise SettingError("far enough")
+
+    monkeypatch.setattr(choose_module, "_measure", measure)
+    try:
+        engine = choose_engine(_Layer(), sample, ("x",), {}, print, inputs=100, kept=Path("none"))
+        assert "99% of the rate of large matrix products" in engine.why
+    except SettingError:
+        assert measured == ["auto"]
+    assert bool(measured) == converts
 
 
 def timed_as(seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -13,8 +13,11 @@ import pytest
 import headstart
 import tiny
 from headstart.artifact import Saved
-from headstart.stages import keep
+from headstart.settings import Settings
+from headstart.stages import keep, scratch
 from headstart.stages.answers import Answers, answer
+from headstart.stages.control import _serves
+from headstart.stages.control_plan import ControlSize
 from headstart.types import Example, Silent
 from stock_folder import driven
 
@@ -131,6 +134,7 @@ def test_no_room_for_answers_is_no_fault(ask: Ask, tmp_path: Path) -> None:
         assert len(ask(features=False).test) == 4 and asked(tmp_path) == list(WORDS)
 
 
+@pytest.mark.slow
 def test_a_second_fit_that_saves_the_same_model_scores_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,13 +148,15 @@ def test_a_second_fit_that_saves_the_same_model_scores_the_same(
     settings: dict[str, Any] = {
         "model": str(model),
         "depth": "head",
-        "budget": "60s",
+        "budget": "200s",
         "offline": True,
         "engine": "torch",
     }
+    monkeypatch.setattr(scratch, "MIN_STEPS", 0)  # on a busy machine too
     first = headstart.fit(data, out=tmp_path / "first", **settings)
-    monkeypatch.setattr("headstart.tasks.naive_features.pixel_statistics", lambda path: 1 / 0)  # not computed again
-    second = headstart.fit(data, out=tmp_path / "second", **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr("headstart.tasks.naive_features.pixel_statistics", lambda path: 1 / 0)  # not computed again
+        second = headstart.fit(data, out=tmp_path / "second", **settings)
     assert "an earlier run saved the same files" in second.details["headline_note"]
     assert "an earlier run" not in first.details["headline_note"]
     assert second.details["metrics"] == first.details["metrics"]
@@ -159,3 +165,30 @@ def test_a_second_fit_that_saves_the_same_model_scores_the_same(
     log = (tmp_path / "second" / "log.jsonl").read_text()
     assert '"kept": 20' in log and '"asked": 8' in log
     assert second.details["evidence"]["naive"] == first.details["evidence"]["naive"]
+    # nor are the controls
+    assert '"event": "control kept"' in log
+    assert second.details["evidence"]["control"] == first.details["evidence"]["control"]
+    assert second.details["label_curve"] == first.details["label_curve"]
+    ours, kept = first.details["scratch"], second.details["scratch"]
+    assert kept["kept"] and not ours["kept"]
+    assert (kept["points"], kept["rows"]) == (ours["points"], ours["rows"])
+    assert "of training in an earlier run" in kept["sentence"]
+    # another label is another data set
+    moved = next((data / "train").glob("*/*.png"))
+    other = next(folder for folder in (data / "train").iterdir() if folder != moved.parent)
+    moved.rename(other / f"moved-{moved.name}")
+    third = headstart.fit(data, out=tmp_path / "third", **settings)
+    assert '"event": "control kept"' not in (tmp_path / "third" / "log.jsonl").read_text()
+    assert not third.details["scratch"]["kept"]
+
+
+def test_a_kept_control_serves_where_it_is_large_enough_and_a_replayed_plan_where_it_is_the_same() -> None:
+    kept = ControlSize(80, 40, 9.0, "torch")
+    anew: Any = SimpleNamespace(settings=Settings("data"))
+    assert _serves(anew, kept, None)
+    assert _serves(anew, kept, ControlSize(113, 30, 2.0, "openvino"))
+    assert not _serves(anew, kept, ControlSize(226, 40, 2.0, "torch"))
+    again: Any = SimpleNamespace(settings=Settings("data", plan="plan.json"))
+    assert _serves(again, kept, ControlSize(80, 40, 2.0, "torch"))
+    assert not _serves(again, kept, ControlSize(80, 30, 2.0, "torch"))
+    assert not _serves(again, kept, None)

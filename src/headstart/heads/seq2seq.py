@@ -31,6 +31,7 @@ from headstart.problem import Problem, Rows, spread_evenly
 from headstart.types import Example, Prediction, Reporter
 
 GENERATE_BATCH = 16
+LOSS_ROWS = 64  # at most, of which a development loss is the mean
 BEAM_ROWS = 96  # held-out rows at most that both are tried on
 MIN_BEAM_ROWS = 16
 
@@ -164,8 +165,12 @@ class Seq2SeqHead:
         )
 
     def dev_loss(self, problem: Problem, module: Tunable, rows: Rows) -> float:
-        """Mean over rows, in batches of similar length so that little is padded."""
+        """Mean over some of the rows, in batches of similar length so that little is padded.
+
+        It compares states of one training on the same rows, for which tens of texts, some tokens each, tell enough.
+        """
         module.eval()
+        rows = spread_evenly(rows, LOSS_ROWS)
         rng, total = np.random.default_rng(0), 0.0
         ordered = rows[np.argsort(problem.features.lengths(rows), kind="stable")]
         with torch.inference_mode():

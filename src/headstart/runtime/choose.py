@@ -23,11 +23,13 @@ from headstart.runtime.candidates import (
     time_torch,
 )
 from headstart.runtime.engine import Batch, Engine
+from headstart.runtime.limit import matrix_product_rate, operations
 from headstart.runtime.memory import Choice, circumstances, recall, remember
 from headstart.runtime.timing import time_run
 
 ENGINES = ("auto", "openvino", "torch")
-FEW_SECONDS = 5.0  # of torch for all inputs, within which no conversion pays: it takes about as long
+CONVERSION_S = 5.0  # that converting a network takes; what it cannot save that much on is not converted
+TRIAL_RUNS = 4  # over the sample, that it takes beside
 
 
 def choose_engine(
@@ -42,7 +44,7 @@ def choose_engine(
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
-    inputs: how many are to be computed; where torch is through with them in seconds, nothing is converted.
+    inputs: how many are to be computed; where a conversion could not save its own time on them, nothing is converted.
     kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
@@ -56,8 +58,8 @@ def choose_engine(
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
     if choice is None or chosen is None:
-        if inputs is not None and (few := _torch_for_few(job, wanted, inputs)):
-            return _engine(job, *few)  # not remembered: more inputs may be worth a conversion
+        if inputs is not None and (plain := _plain_torch(job, wanted, inputs)):
+            return _engine(job, *plain)  # not remembered: more inputs may be worth a conversion
         chosen, choice = _measure(job, wanted)
         remember(file, holds_for, choice)
         return _engine(job, chosen, choice)
@@ -66,23 +68,36 @@ def choose_engine(
     return _engine(job, chosen, replace(choice, why=f"remembered from an earlier run: {choice.why}"), remembered=True)
 
 
-def _torch_for_few(job: Job, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
-    """Torch, where it takes no longer for so many inputs than a conversion would; else None.
+def _plain_torch(job: Job, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
+    """Torch, where a conversion would cost more time than it could save on so many inputs; else None.
 
     As it is, not as it is fastest: a replayed plan names the engine alone, and shall give equal numbers.
     """
     if wanted == "openvino" or torch_engine.device_name() == "cuda":
         return None
-    reference = run_reference(job)
-    if inputs * reference.seconds > 4 * FEW_SECONDS * _examples(job):  # a first run may take some times as long
+    reference, examples = run_reference(job), _examples(job)
+    told = ""
+    if inputs * reference.seconds <= 4 * CONVERSION_S * examples:  # a first run may take some times as long
+        reference = replace(reference, timed=time_run(reference.run, job.sample))
+        seconds = inputs * reference.seconds / examples
+        if seconds <= CONVERSION_S:
+            told = f"{inputs} inputs take about {seconds:.1f} s on torch: converting the network would take longer"
+    if not told and all(value.ndim < 4 for value in job.sample.values()):  # pictures: convolutions have shortcuts
+        count, seconds = operations(reference.run, job.sample)
+        reference = replace(reference, timed=replace(reference.timed, seconds=min(seconds, reference.seconds)))
+        least = count / matrix_product_rate()
+        saved = inputs * (reference.seconds - least) / examples
+        if saved <= CONVERSION_S + TRIAL_RUNS * reference.seconds:
+            told = (
+                f"torch runs at {least / reference.seconds:.0%} of the rate of large matrix products here: converting "
+                f"the network could save {max(0.0, saved):.0f} s at most, and would take longer"
+            )
+    if not told:
         return None
-    chosen = replace(reference, timed=time_run(reference.run, job.sample))
-    rate = _examples(job) / chosen.seconds
-    if inputs / rate > FEW_SECONDS:
-        return None
-    told = f"{inputs} inputs take about {inputs / rate:.1f} s on torch: converting the network would take longer"
+    rate = examples / reference.seconds
     why = told if wanted == "auto" else "asked for"
-    return chosen, Choice("torch", chosen.setting, chosen.precision, {chosen.label: rate}, rate, why, "", "")
+    choice = Choice("torch", reference.setting, reference.precision, {reference.label: rate}, rate, why, "", "")
+    return reference, choice
 
 
 def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:

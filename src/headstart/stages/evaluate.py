@@ -20,12 +20,13 @@ from headstart.heads.head import DecodingLimits
 from headstart.problem import Rows
 from headstart.stages.answers import answer
 from headstart.stages.context import Context
+from headstart.stages.control import groups_of, measured_control
 from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
 from headstart.stages.keep import KeptAnswers
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
-from headstart.tasks.task import ControlSetup, Scores
+from headstart.tasks.task import Scores
 from headstart.types import Prediction, Silent
 
 SAVING_S = 20.0  # saving, checking the saved model, report
@@ -172,7 +173,9 @@ def _evidence(
     begin = context.clock.spent()
     try:
         evidence["naive"] = _naive(context, found, rows)
-        evidence["control"] = _control(context, selected, tuned, found, train, test, output_s)
+        evidence["control"] = measured_control(
+            context, selected, tuned, (found.predictions, found.scores), train, test, output_s
+        )
     except KeyboardInterrupt:
         context.warnings.append("Interrupted during the controls; they are incomplete.")
     except HeadstartError as error:
@@ -211,63 +214,13 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
             before.keep(tested, [p.to_json() for p in made])
         predictions |= {str(r): p for r, p in zip(test, made)}
     ordered = [predictions[str(r)] for r in rows]
-    groups = selected_groups(context, rows)
+    groups = groups_of(context, rows)
     scores = task.score(ordered, groups, context.rng(5))
     return {
         "name": task.naive_name,
         "metrics": scores.to_json(),
         "gain": context.task.gain(found.scores, scores, groups, context.rng(7)).to_json(),
     }
-
-
-def _control(
-    context: Context,
-    selected: Selected,
-    tuned: Tuned,
-    found: Evaluated,
-    train: Rows,
-    test: Rows,
-    output_s: float,
-) -> dict[str, Any] | None:
-    if context.task.control_is_untuned and tuned.module is None:
-        return _control_is_shipped(context, found, test)
-    size = control_size(context, selected, output_s, len(test))
-    context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0,
-                                         control_engine=size.engine if size else None)  # fmt: skip
-    if size is None:
-        context.warnings.append("The control did not fit the budget.")
-        return None
-    setup = ControlSetup(selected.extractor, size.labels, size.rows, context.reporter, size.engine)
-    control = context.task.control(selected.problem, train, test, setup)
-    groups = selected_groups(context, control.rows)
-    theirs = context.task.score(control.predictions, groups, context.rng(6))
-    shipped = {int(r): p for r, p in zip(test, found.predictions)}
-    ours = context.task.score(control.transfer or [shipped[int(r)] for r in control.rows], groups, context.rng(6))
-    return {
-        "name": control.name,
-        "metrics": theirs.to_json(),
-        "transfer_metrics": ours.to_json() if control.transfer is not None else None,
-        "labels": control.labels or None,
-        "gain": context.task.gain(ours, theirs, groups, context.rng(7)).to_json(),
-    }
-
-
-def _control_is_shipped(context: Context, found: Evaluated, test: Rows) -> dict[str, Any]:
-    """The untuned model is what ships, and its answers are there."""
-    return {
-        "name": f"{context.task.untuned} model",
-        "metrics": found.scores.to_json(),
-        "transfer_metrics": None,
-        "labels": None,
-        "gain": context.task.gain(found.scores, found.scores, selected_groups(context, test), context.rng(7)).to_json(),
-        "shipped": True,
-    }
-
-
-def selected_groups(context: Context, rows: Rows) -> Any:
-    """Group index of each of these rows."""
-    _, codes = np.unique(np.array([context.dataset.examples[r].group for r in rows]), return_inverse=True)
-    return codes
 
 
 def _verdict(context: Context, evidence: dict[str, Any], why: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from headstart.errors import HeadstartError
 from headstart.metrics.learning_curve import MeasuredErrors, fit_power_law, gain_of_more, precision
 from headstart.stages.context import CURVE_SHARE, Context
+from headstart.stages.keep import KeptContent, labelled
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 
@@ -22,14 +23,22 @@ def label_curve(context: Context, selected: Selected, replaced: Replaced) -> dic
     if measure is None:
         return None
     limit_s = min(CURVE_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
+    backbone, seed, dev = selected.problem.backbone, context.settings.seed, context.split.dev
+    named = ["label curve", context.task.name, backbone.key, selected.extractor.engine.key, replaced.final.feature]
+    before = KeptContent(context, [*named, str(seed), labelled(context, dev)], "label curve")
+    if content := before.read():
+        context.run.log("label curve", kept=True, **content)
+        return dict(content)
     try:
-        found = measure(selected.problem, replaced.final, context.split.dev, limit_s)
+        found = measure(selected.problem, replaced.final, dev, limit_s)
     except KeyboardInterrupt:
         context.warnings.append("Interrupted while the score against the number of labels was measured.")
         return None
     except HeadstartError as error:
         found = str(error)
     content = {"skipped": found} if isinstance(found, str) else _content(context, found)
+    if "skipped" not in content:
+        before.write(content)
     context.run.log("label curve", **content)
     return content
 

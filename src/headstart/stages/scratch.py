@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from headstart.backbones.backbone import SCRATCH
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, RunError
+from headstart.problem import Rows
 from headstart.stages.context import SCRATCH_SHARE, Context
 from headstart.stages.finetune import Tuned
 from headstart.stages.from_random import Timeline, from_random, headline, longest_share, scored_rows
+from headstart.stages.keep import KeptContent, labelled
 from headstart.stages.select import Selected
 
 REPORT_S = 6.0
@@ -28,24 +32,40 @@ def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[s
     """
     if context.task.control_is_untuned:
         return None
+    named = ["scratch", context.task.name, selected.problem.backbone.key, str(context.settings.seed)]
+    named += [str(context.clock.budget_seconds), labelled(context, context.split.dev)]
+    before = KeptContent(context, named, "training from random weights")
     # no longer than transfer took
     limit_s = min(SCRATCH_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S, tuned.chosen.reached_s)
+    content: dict[str, Any]
     try:
-        content = _measured(context, selected, tuned, limit_s) if limit_s > 0 else _skipped("no time is left")
+        measured = before.read()
+        if kept := measured is not None:
+            held: Rows = context.split.dev[np.array(measured["held"], dtype=np.int64)]
+            points = measured["points"]
+        else:
+            held, points = _measured(context, selected, limit_s)
+        content = {"metric": context.task.headline, "rows": len(held), "points": points, "kept": kept}
+        content["transfer"] = _transfer_points(context, selected, tuned, held)
+        content["sentence"] = _sentence(context, content)
+        if not kept:
+            before.write({"held": np.flatnonzero(np.isin(context.split.dev, held)).tolist(), "points": points})
     except KeyboardInterrupt:
         context.warnings.append("Interrupted while a network was trained from random weights.")
         return None
     except HeadstartError as error:
-        content = _skipped(str(error))
+        content = {"skipped": str(error)}
     context.run.log("scratch", **content)
     return content
 
 
-def _skipped(why: str) -> dict[str, Any]:
-    return {"skipped": why}
+def _measured(context: Context, selected: Selected, limit_s: float) -> tuple[Rows, list[dict[str, float]]]:
+    """The rows that were scored, and their score after seconds of training.
 
-
-def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float) -> dict[str, Any]:
+    Raises RunError, with what it would take, where the time is too short for it.
+    """
+    if limit_s <= 0:
+        raise RunError("no time is left")
     split, task = context.split, context.task
     rate, learnt = selected.extractor.stock_rate, split.dev[split.folds != 0]
     affordable = int(SCORING_SHARE * limit_s * rate / (len(MARKS) + 1))
@@ -55,7 +75,7 @@ def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float
     recipe = selected.problem.backbone.recipe(SCRATCH)
     step_s = STEP_PASSES * recipe.batch_size * longest_share(selected.problem, learnt) / rate
     if limit_s < MIN_STEPS * step_s + (len(MARKS) + 1) * scoring_s:
-        return _skipped(f"a step would take about {step_s:.1f} s, and {max(limit_s, 0):.0f} s are left for it")
+        raise RunError(f"a step would take about {step_s:.1f} s, and {limit_s:.0f} s are left for it")
     random = from_random(task, selected.problem)
     module = random.build(selected.problem.seed)
     left = end - context.clock.spent()
@@ -65,14 +85,7 @@ def _measured(context: Context, selected: Selected, tuned: Tuned, limit_s: float
     random.fit(
         module, learnt, epochs, context.reporter, "From random weights", lambda: context.clock.spent() > end, timeline
     )
-    points = [{"seconds": p.seconds, "value": p.value} for p in timeline.points]
-    content = {
-        "metric": task.headline,
-        "rows": len(held),
-        "points": points,
-        "transfer": _transfer_points(context, selected, tuned, held),
-    }
-    return content | {"sentence": _sentence(context, content)}
+    return held, [{"seconds": p.seconds, "value": p.value} for p in timeline.points]
 
 
 def _transfer_points(context: Context, selected: Selected, tuned: Tuned, held: Any) -> list[dict[str, Any]]:
@@ -99,8 +112,8 @@ def _sentence(context: Context, content: dict[str, Any]) -> str:
         f"Transfer reached {100 * first['value']:.1f}% on {content['rows']} held-back rows {first['seconds']:.0f} s "
         "after the start"
     )
-    spent = points[-1]["seconds"]
+    spent, earlier = points[-1]["seconds"], " in an earlier run" if content["kept"] else ""
     if reached:
-        when = next(p for p in points if p is best)
-        return f"{told}; from random weights {100 * best['value']:.1f}% after {when['seconds']:.0f} s of training"
-    return f"{told}; from random weights not within {spent:.0f} s of training ({100 * best['value']:.1f}%)"
+        after = f"{best['seconds']:.0f} s of training"
+        return f"{told}; from random weights {100 * best['value']:.1f}% after {after}{earlier}"
+    return f"{told}; from random weights not within {spent:.0f} s of training{earlier} ({100 * best['value']:.1f}%)"
