@@ -96,6 +96,20 @@ def test_when_there_are_enough_the_first_answers_come_back(tmp_path: Path, monke
     assert 5 <= len(found) < 20 and process.features is None
 
 
+def test_it_is_waited_for_until_its_libraries_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = LENGTHS.replace("main(lambda: None,", "main(lambda: [time.sleep(0.5), open(__file__ + '.there', 'w')],")
+    loader = driven(tmp_path, monkeypatch, late)
+    process = StockProcess(loader)
+    process.wait_until_ready(60)
+    assert (tmp_path / "loader.py.there").exists()
+    assert [p.label for p in process.predict(tmp_path, examples("bb"), Silent())] == ["long"]
+    (tmp_path / "loader.py").write_text("raise SystemExit('no such library')")
+    process = StockProcess(loader)
+    process.wait_until_ready(60)  # returns: it has ended
+    with pytest.raises(RunError, match="no such library"):
+        process.predict(tmp_path, examples("bb"), Silent())
+
+
 def test_what_it_said_last_is_told(script: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot go on"):
         StockProcess(script).predict(tmp_path, examples("a", "fatal"), Silent())

@@ -25,6 +25,7 @@ from headstart.types import Example, Found, Prediction, Reporter, Segment
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
 GRACE_S = 3.0  # for the answer that is being made, when there are enough
+READY = "ready for its one piece of work\n"  # as stock/driver.py says it
 
 
 class StockProcess:
@@ -57,8 +58,21 @@ class StockProcess:
             env=environment,
             start_new_session=True,  # Ctrl-C is for this process, which still wants to score what it has
         )
-        self._drain = threading.Thread(target=lambda: self._words.extend(self._process.stderr or []), daemon=True)
+        self._ready = threading.Event()
+        self._drain = threading.Thread(target=self._listen, daemon=True)
         self._drain.start()
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Until its libraries are imported, at most so long: what is timed meanwhile would have to share the cores."""
+        self._ready.wait(seconds)
+
+    def _listen(self) -> None:
+        for line in self._process.stderr or []:
+            if line == READY:
+                self._ready.set()
+            else:
+                self._words.append(line)
+        self._ready.set()  # it has ended
 
     def predict(
         self,

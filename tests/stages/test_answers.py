@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,13 +183,13 @@ def test_a_second_fit_that_saves_the_same_model_scores_the_same(
     assert not third.details["scratch"]["kept"]
 
 
-def test_a_kept_control_serves_where_it_is_large_enough_and_a_replayed_plan_where_it_is_the_same() -> None:
-    kept = ControlSize(80, 40, 9.0, "torch")
-    anew: Any = SimpleNamespace(settings=Settings("data"))
-    assert _serves(anew, kept, None)
-    assert _serves(anew, kept, ControlSize(113, 30, 2.0, "openvino"))
-    assert not _serves(anew, kept, ControlSize(226, 40, 2.0, "torch"))
+def test_a_kept_control_serves_where_it_had_no_less_time_and_a_replayed_plan_where_it_is_the_same() -> None:
+    content = {"size": asdict(ControlSize(80, 40, 9.0, "torch")), "budget": 60.0}
+    for budget, serves in ((30.0, True), (60.0, True), (61.0, False)):
+        anew: Any = SimpleNamespace(settings=Settings("data"), clock=SimpleNamespace(budget_seconds=budget))
+        assert _serves(anew, content, None) == serves
+        assert _serves(anew, content, ControlSize(226, 80, 2.0, "openvino")) == serves
     again: Any = SimpleNamespace(settings=Settings("data", plan="plan.json"))
-    assert _serves(again, kept, ControlSize(80, 40, 2.0, "torch"))
-    assert not _serves(again, kept, ControlSize(80, 30, 2.0, "torch"))
-    assert not _serves(again, kept, None)
+    assert _serves(again, content, ControlSize(80, 40, 2.0, "torch"))
+    assert not _serves(again, content, ControlSize(80, 30, 2.0, "torch"))
+    assert not _serves(again, content, None)

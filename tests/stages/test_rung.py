@@ -319,15 +319,16 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(tuning_plan, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
-    def train(module: Any, rows: Any, loss: Any, recipe: Any, epochs: int, seed: int, lengths: Any, watch: Any) -> None:
+    def train(module: Any, rows: Any, loss: Any, recipe: Any, epochs: int, seed: int, lengths: Any, watch: Any) -> Any:
         order = rows[np.argsort(lengths[rows], kind="stable")]
         batches = [order[i : i + 8] for i in range(0, len(order), 8)]
         for i in np.random.default_rng(seed).permutation(len(batches)):
             if watch.out_of_time():
-                return
+                break
             loss(module, batches[i], None)
             clock.now += float(lengths[batches[i]].max())
             watch.on_step()
+        return SimpleNamespace(steps=3, stopped="out of time")
 
     monkeypatch.setattr(tuning_plan, "train", train)
     context: Any = SimpleNamespace(
@@ -346,3 +347,6 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     ordered = np.sort(sizes)
     true_s = np.mean([ordered[i : i + 8].max() for i in range(0, 240, 8)])
     assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == pytest.approx(true_s, rel=1e-6)
+    none = SimpleNamespace(steps=0, stopped="a step of 8 examples takes more than the 0.5 GB of memory to spare")
+    monkeypatch.setattr(tuning_plan, "train", lambda *a: none)
+    assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == none.stopped

@@ -64,13 +64,13 @@ def groups_of(context: Context, rows: Rows) -> NDArray[np.int64]:
 def _control(
     context: Context, selected: Selected, train: Rows, test: Rows, size: ControlSize | None
 ) -> tuple[Control | None, ControlSize | None]:
-    """Of that size, or what an earlier run measured on the same rows, where that is large enough; and its size."""
+    """Of that size, or what an earlier run with no smaller a budget measured on the same rows; and its size."""
     if context.task.control_is_untuned:  # its answers depend on how they are decoded
         return None if size is None else _run(context, selected, train, test, size), size
     named = ["control", context.task.name, selected.problem.backbone.key, selected.extractor.engine.key]
     named += [str(context.settings.seed), labelled(context, train), labelled(context, test)]
     before = KeptContent(context, named, "control")
-    if (content := before.read()) and _serves(context, ControlSize(**content["size"]), size):
+    if (content := before.read()) and _serves(context, content, size):
         rows = test[np.array(content["rows"], dtype=np.int64)]
         ours = content["transfer"] and _restored(context, rows, content["transfer"])
         theirs = _restored(context, rows, content["predictions"])
@@ -83,6 +83,7 @@ def _control(
     before.write({
         "name": control.name, "labels": control.labels, "rows": [place[int(r)] for r in control.rows],
         "predictions": [p.to_json() for p in control.predictions], "size": asdict(size),
+        "budget": context.clock.budget_seconds,
         "transfer": control.transfer and [p.to_json() for p in control.transfer],
     })  # fmt: skip
     return control, size
@@ -93,11 +94,12 @@ def _run(context: Context, selected: Selected, train: Rows, test: Rows, size: Co
     return context.task.control(selected.problem, train, test, setup)
 
 
-def _serves(context: Context, kept: ControlSize, wanted: ControlSize | None) -> bool:
-    """Whether a kept control is at least half as large as this one would be; a replayed plan asks for that very one."""
+def _serves(context: Context, content: dict[str, Any], wanted: ControlSize | None) -> bool:
+    """Whether a kept control had as much time as this one would have; a replayed plan asks for that very size."""
     if context.settings.plan:
+        kept = ControlSize(**content["size"])
         return wanted is not None and replace(kept, seconds=0.0) == replace(wanted, seconds=0.0)
-    return wanted is None or (2 * kept.labels >= wanted.labels and 2 * kept.rows >= wanted.rows)
+    return bool(content["budget"] >= context.clock.budget_seconds)
 
 
 def _restored(context: Context, rows: Rows, kept: list[dict[str, Any]]) -> list[Prediction]:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.backbones.backbone import SCRATCH, Backbone
+from headstart.errors import MachineError
 from headstart.features import Features
 from headstart.heads.head import Aim, Outputs, Tunable
 from headstart.problem import Problem, Rows, spread_evenly
@@ -68,10 +69,15 @@ class FromRandom:
         return module.train()
 
     def seconds_per_step(self, rows: Rows) -> float:
-        """Of a training step: the fastest of a few, because the first ones wait for memory."""
+        """Of a training step: the fastest of a few, because the first ones wait for memory.
+
+        Raises MachineError where the machine has not enough of it.
+        """
         module, ends = self.build(self.problem.seed), [time.perf_counter()]
         watch = Watch(on_step=lambda: ends.append(time.perf_counter()), out_of_time=lambda: len(ends) > PACE_STEPS)
-        self._train(module, rows, 1, watch)
+        trained = self._train(module, rows, 1, watch)
+        if not trained.steps:
+            raise MachineError(f"The network cannot be trained from random weights here: {trained.stopped}.")
         return float(np.diff(ends).min())
 
     def steps_per_epoch(self, rows: Rows) -> int:

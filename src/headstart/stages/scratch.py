@@ -33,14 +33,14 @@ def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[s
     if context.task.control_is_untuned:
         return None
     named = ["scratch", context.task.name, selected.problem.backbone.key, str(context.settings.seed)]
-    named += [str(context.clock.budget_seconds), labelled(context, context.split.dev)]
+    named += [labelled(context, context.split.dev)]
     before = KeptContent(context, named, "training from random weights")
     # no longer than transfer took
     limit_s = min(SCRATCH_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S, tuned.chosen.reached_s)
     content: dict[str, Any]
     try:
         measured = before.read()
-        if kept := measured is not None:
+        if kept := measured is not None and measured["budget"] >= context.clock.budget_seconds:
             held: Rows = context.split.dev[np.array(measured["held"], dtype=np.int64)]
             points = measured["points"]
         else:
@@ -49,7 +49,8 @@ def scratch_beside(context: Context, selected: Selected, tuned: Tuned) -> dict[s
         content["transfer"] = _transfer_points(context, selected, tuned, held)
         content["sentence"] = _sentence(context, content)
         if not kept:
-            before.write({"held": np.flatnonzero(np.isin(context.split.dev, held)).tolist(), "points": points})
+            places = np.flatnonzero(np.isin(context.split.dev, held)).tolist()
+            before.write({"held": places, "points": points, "budget": context.clock.budget_seconds})
     except KeyboardInterrupt:
         context.warnings.append("Interrupted while a network was trained from random weights.")
         return None
@@ -82,9 +83,11 @@ def _measured(context: Context, selected: Selected, limit_s: float) -> tuple[Row
     steps = int(left / step_s)
     timeline = Timeline([share * left for share in MARKS], lambda: random.score(random.outputs(module, held), held))
     epochs = max(1, min(recipe.max_epochs, steps // random.steps_per_epoch(learnt)))
-    random.fit(
+    trained = random.fit(
         module, learnt, epochs, context.reporter, "From random weights", lambda: context.clock.spent() > end, timeline
     )
+    if not trained.steps:
+        raise RunError(trained.stopped)
     return held, [{"seconds": p.seconds, "value": p.value} for p in timeline.points]
 
 

@@ -38,6 +38,7 @@ EXTRACTION_SHARE = 0.4  # of the budget: a model whose features cost more than t
 OPENING_SHARE = 0.3  # of the budget: when it is spent, no further candidate is opened
 SCORING_SHARE = 0.1  # of the budget: what scoring all candidates may cost, which sets the number of rows
 MIN_SCORING_ROWS = 100
+READY_S = 10.0  # that the stock loader is waited for, so that engines are timed alone
 
 
 @dataclass
@@ -176,6 +177,8 @@ def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
 
 def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Problem]:
     """Its frozen part ready to run, with the states of those cuts that fit disk and budget, and its task."""
+    if context.stock is not None:
+        context.stock.wait_until_ready(READY_S)
     sample = engine_sample(context)
     engine = context.plan.engine or context.settings.engine
     wanted = (backbone.base_cut, *(depth.cut for depth in offered_depths(context, backbone)))

@@ -87,6 +87,9 @@ def plan_rung(
         context.run.log("rung plan", name=depth.name, seconds_left=left, folds=0, epochs=0)
         return "it does not fit the budget (0 s left for it)"
     step_s = _seconds_per_step(context, selected, module, depth)
+    if isinstance(step_s, str):
+        context.run.log("rung plan", name=depth.name, why=step_s, folds=0, epochs=0)
+        return step_s
     recipe = recipe_of(context, selected, depth)
     fitting: list[tuple[int, int, Forecast]] = []
     for folds in _fold_counts(context, compared_rows):
@@ -219,7 +222,8 @@ def _spared(context: Context, selected: Selected, replaced: Replaced, depth: Dep
     return SPARED * _answering_s(context, selected, replaced) if given else 0.0
 
 
-def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float:
+def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float | str:
+    """Seconds of a training step; or why not even one could be taken."""
     recipe = recipe_of(context, selected, depth)
     seconds: list[float] = []
     last = time.perf_counter()
@@ -245,7 +249,9 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
     watch = Watch(
         out_of_time=lambda: len(seconds) >= MIN_CALIBRATION_STEPS and sum(seconds) > CALIBRATION_S, on_step=on_step
     )
-    train(module, rows, noted, recipe, 1, context.settings.seed, sizes, watch)
+    trained = train(module, rows, noted, recipe, 1, context.settings.seed, sizes, watch)
+    if not trained.steps:
+        return trained.stopped
     paces = [taken / length for taken, length in zip(seconds, padded)]
     return usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
 

@@ -28,6 +28,8 @@ def main(
 
     torchvision_ops.ensure()
     prepare()
+    if not sys.argv[1:]:
+        print("ready for its one piece of work", file=sys.stderr, flush=True)  # noqa: T201
     job = sys.argv[1:5] or json.loads(sys.stdin.readline() or "null")
     if not job:  # the other side has gone, or has nothing to do
         return

@@ -5,6 +5,7 @@ Knows nothing of data or tasks.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import time
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Recipe
+from headstart.training.room import NoRoom, Room
 from headstart.training.weights import Weights, restore, snapshot
 
 POOLED_BATCHES = 16
@@ -80,6 +82,7 @@ def train(
     total = epochs * math.ceil(len(rows) / recipe.batch_size)
     stepper = _Stepper(module, recipe, total)
     average = _Average(module, recipe.averaged_share * total)
+    room, longest = Room(module), -1
     best: Weights = {}
     begin = time.perf_counter()
     for epoch in range(1, epochs + 1):
@@ -88,7 +91,14 @@ def train(
             if watch.out_of_time is not None and watch.out_of_time():
                 result.stopped = f"out of time in epoch {epoch} of {epochs}"
                 break
-            loss = step_loss(module, batch, rng)
+            length = 0 if lengths is None else int(lengths[batch].max())
+            try:  # a longer batch than any before may take more
+                with room.watched(len(batch)) if length > longest else contextlib.nullcontext():
+                    loss = step_loss(module, batch, rng)
+            except NoRoom as fault:
+                result.stopped = str(fault)
+                break
+            longest = max(longest, length)
             if not torch.isfinite(loss):
                 result.stopped = f"loss became {loss.item()} in epoch {epoch}; training ended"
                 break
