@@ -254,17 +254,3 @@ def test_states_may_be_shorter_than_their_example(tmp_path: Path) -> None:
     extract(opened, EXAMPLES, ("plain",), Silent())
     states = features_of(opened, EXAMPLES, ("plain",)).states(ROWS, "cut")
     assert [record["state"].shape for record in states] == [(-(-n // 2), 2) for n in LENGTHS]
-
-
-def test_torch_is_timed_once_more_and_the_higher_rate_counts(tmp_path: Path) -> None:
-    """The first time another process may have been loading beside it."""
-    made, _ = extractor(tmp_path)
-    texts = [Example(str(n), str(n), None, str(n), str(n)) for n in LENGTHS]
-    for before, after in ((1e-3, None), (1e12, 1e12), (float("nan"), None)):
-        made.engine = replace(made.engine, name="openvino", torch_examples_per_second=before)
-        made.time_torch(texts)
-        rate = made.engine.torch_examples_per_second
-        assert rate == after if after else rate > 1.0
-    made.engine = replace(made.engine, name="torch", examples_per_second=10.0, torch_examples_per_second=10.0)
-    made.time_torch(texts)
-    assert made.stock_rate == made.rate > 10.0

@@ -32,7 +32,6 @@ CHUNK_BYTES = 96 << 20  # encoded inputs held at once
 SHARD_BYTES = 64 << 20
 SAMPLE_EXAMPLES = 8
 LENGTH_EXAMPLES = 64  # from which lengths are learnt, where inputs have several
-SLOW_S = 1.0  # of a batch
 POOLED = "pooled"
 HEADROOM = 8.0  # values in a sample are at most this share of the largest that float16 holds
 
@@ -79,24 +78,6 @@ class Extractor:
         torch_rate = self.speedup * self.engine.torch_examples_per_second
         return min(self.rate, torch_rate if math.isfinite(torch_rate) else self.rate / 5)
 
-    def time_torch(self, sample: Sequence[Example]) -> None:
-        """Time torch once more, now that nothing else is loaded beside it; the higher rate counts.
-
-        sample: as for `open_extractor`.
-        """
-        if self.engine.name == "torch" and self.engine.examples_per_second * SLOW_S < SAMPLE_EXAMPLES:
-            return  # what takes long was timed well enough
-        items, _ = _typical(self.backbone, sample)
-        batch, run = self.backbone.collate(items), compile_torch(self.prefix.module, self.prefix.input_names)
-        run(batch)
-        begin = time.perf_counter()
-        run(batch)
-        known, engine = self.engine.torch_examples_per_second, self.engine
-        rate = max(len(items) / (time.perf_counter() - begin), known if math.isfinite(known) else 0.0)
-        if engine.name == "torch":
-            engine = replace(engine, examples_per_second=max(rate, engine.examples_per_second))
-        self.engine = replace(engine, torch_examples_per_second=rate)
-
     def key_of(self, example: Example) -> str:
         """Under which its records lie: its content's digest, with the target's where the backbone reads that."""
         if not self.backbone.reads_targets:
@@ -133,7 +114,8 @@ def open_extractor(
     parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
     extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts, kept)
     extractor.speedup = speedup
-    sizes = {n: out.nbytes // len(items) for n, out in zip(prefix.output_names, chosen.run(batch))}
+    middle = backbone.collate(items[len(items) // 2 :][:1])
+    sizes = {n: out.nbytes for n, out in zip(prefix.output_names, chosen.run(middle))}
     extractor.part_bytes = {part: sum(sizes[n] for n in extractor.names(part)) for part in parts}
     extractor.opened_s = time.perf_counter() - begin
     return extractor

@@ -34,7 +34,7 @@ from headstart.stages.precision import settle_precision
 from headstart.stages.read import leak_warning, read_data
 from headstart.stages.replace_head import replace_head
 from headstart.stages.scratch import scratch_beside
-from headstart.stages.select import engine_sample, select
+from headstart.stages.select import select
 from headstart.stages.shift import shift
 from headstart.stages.subset import fit_rows_to_budget, score_fewer_rows, time_answers
 from headstart.stages.uncertainty import calibrate_uncertainty
@@ -83,7 +83,6 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
         settle_windows(context, selected)
         settle_chunk(context, selected)
         settle_precision(context, selected)
-        selected.extractor.time_torch(engine_sample(context))
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
     context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)

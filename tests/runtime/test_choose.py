@@ -97,13 +97,13 @@ def test_what_torch_runs_at_the_machine_s_own_rate_is_not_converted(
     share: float, converts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample: Batch = {"x": np.zeros((4, 16), dtype=np.float32)}
-    monkeypatch.setattr(choose_module, "operations", lambda run, batch: (operations(run, batch)[0], 1.0))
-    monkeypatch.setattr(choose_module, "matrix_product_rate", lambda: 2 * 4 * 16 * 16 / share)  # a second's worth
-    reference = Candidate("torch", "contiguous", "f32", torch_engine.compile_torch(_Layer(), ("x",)), Timed(1.2, []))
+    monkeypatch.setattr(choose_module, "operations", lambda run, batch: (operations(run, batch)[0], 0.8))
+    monkeypatch.setattr(choose_module, "matrix_product_rate", lambda: 2 * 4 * 16 * 16 / 0.8 / share)
+    reference = Candidate("torch", "contiguous", "f32", torch_engine.compile_torch(_Layer(), ("x",)), Timed(0.9, []))
     monkeypatch.setattr(choose_module, "run_reference", lambda job: reference)
     measured: list[str] = []
 
-    def measure(job: Job, wanted: str) -> Any:
+    def measure(job: Job, reference: Candidate, wanted: str) -> Any:
         measured.append(wanted)
         raise SettingError("far enough")
 
@@ -114,6 +114,25 @@ def test_what_torch_runs_at_the_machine_s_own_rate_is_not_converted(
     except SettingError:
         assert measured == ["auto"]
     assert bool(measured) == converts
+
+
+def test_what_takes_long_is_timed_on_a_part_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def first(job: Job) -> Candidate:
+        run = torch_engine.compile_torch(job.module, job.input_names)
+        return Candidate("torch", "contiguous", "f32", run, Timed(4.0, run(job.sample)))
+
+    def later(run: Run, batch: Batch, beat: float = 0.0) -> Timed:
+        seen.append(len(batch["x"]))
+        return Timed(0.5, run(batch))
+
+    monkeypatch.setattr(choose_module, "run_reference", first)
+    monkeypatch.setattr("headstart.runtime.candidates.time_run", later)
+    engine = choose("auto")
+    assert set(seen) == {2}  # of four
+    assert engine.examples_per_second == 2 / 0.5
+    assert_equals_torch(engine)
 
 
 def timed_as(seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[str]:

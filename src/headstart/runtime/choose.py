@@ -25,7 +25,7 @@ from headstart.runtime.candidates import (
 from headstart.runtime.engine import Batch, Engine
 from headstart.runtime.limit import matrix_product_rate, operations
 from headstart.runtime.memory import Choice, circumstances, recall, remember
-from headstart.runtime.timing import time_run
+from headstart.runtime.timing import MAX_SECONDS, time_run
 
 ENGINES = ("auto", "openvino", "torch")
 CONVERSION_S = 5.0  # that converting a network takes; what it cannot save that much on is not converted
@@ -53,30 +53,42 @@ def choose_engine(
         raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
     if kept is None:
-        return _engine(job, *_measure(job, wanted))
+        return _engine(*_measure(*_reference(job), wanted))
     file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
     if choice is None or chosen is None:
-        if inputs is not None and (plain := _plain_torch(job, wanted, inputs)):
+        job, reference = _reference(job)
+        if inputs is not None and (plain := _plain_torch(job, reference, wanted, inputs)):
             return _engine(job, *plain)  # not remembered: more inputs may be worth a conversion
-        chosen, choice = _measure(job, wanted)
-        remember(file, holds_for, choice)
-        return _engine(job, chosen, choice)
+        measured = _measure(job, reference, wanted)
+        remember(file, holds_for, measured[2])
+        return _engine(*measured)
     if choice.fallback:
         say(choice.fallback)
     return _engine(job, chosen, replace(choice, why=f"remembered from an earlier run: {choice.why}"), remembered=True)
 
 
-def _plain_torch(job: Job, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
+def _reference(job: Job) -> tuple[Job, Candidate]:
+    """Torch's answers to the sample, or to a part of it where all of it takes long: what engines are timed on."""
+    reference, examples = run_reference(job), _examples(job)
+    few = max(2, examples // 4) if reference.seconds > MAX_SECONDS / 2 else examples  # of two streams each has one
+    if few >= examples:
+        return job, reference
+    answers = [values[:few] for values in reference.timed.answers]
+    timed = replace(reference.timed, seconds=reference.seconds * few / examples, answers=answers)
+    sample = {name: values[:few] for name, values in job.sample.items()}
+    return replace(job, sample=sample), replace(reference, timed=timed)
+
+
+def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
     """Torch, where a conversion would cost more time than it could save on so many inputs; else None.
 
     As it is, not as it is fastest: a replayed plan names the engine alone, and shall give equal numbers.
     """
     if wanted == "openvino" or torch_engine.device_name() == "cuda":
         return None
-    reference, examples = run_reference(job), _examples(job)
-    told = ""
+    examples, told = _examples(job), ""
     if inputs * reference.seconds <= 4 * CONVERSION_S * examples:  # a first run may take some times as long
         reference = replace(reference, timed=time_run(reference.run, job.sample))
         seconds = inputs * reference.seconds / examples
@@ -100,11 +112,10 @@ def _plain_torch(job: Job, wanted: str, inputs: int) -> tuple[Candidate, Choice]
     return reference, choice
 
 
-def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:
+def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Job, Candidate, Choice]:
     """Time what may be chosen, keep the fastest."""
     notes: list[str] = []
     fallback = ""
-    reference = run_reference(job)
     candidates: list[Candidate] = []
     on_gpu = torch_engine.device_name() == "cuda"
     if wanted == "openvino" or (wanted == "auto" and not on_gpu):
@@ -123,7 +134,7 @@ def _measure(job: Job, wanted: str) -> tuple[Candidate, Choice]:
     asked = "asked for" if wanted != "auto" else "a GPU is present" if on_gpu else fallback.removesuffix(".")
     why = "; ".join(reason for reason in (asked, *_reasons(chosen, candidates, rates), *notes) if reason)
     choice = Choice(chosen.name, chosen.setting, chosen.precision, rates, torch_rate, why, chosen.network, fallback)
-    return chosen, choice
+    return job, chosen, choice
 
 
 def _reasons(chosen: Candidate, candidates: Sequence[Candidate], rates: dict[str, float]) -> list[str]:
