@@ -209,7 +209,8 @@ class WhisperBackbone(Taught):
             with torch.inference_mode():
                 if network is not None:
                     tuned: Any = network
-                    states = tuned.states(inputs[0])
+                    # a few at once: what more of them leave behind does not stay in a processor's caches
+                    states = torch.cat([tuned.states(part) for part in inputs[0].split(self.batch_budget)])
                     self.model.model.decoder = tuned.decoder
                     self.model.proj_out.weight = tuned.decoder.embed_tokens.weight
                 tokens = self.model.generate(encoder_outputs=BaseModelOutput(last_hidden_state=states))
