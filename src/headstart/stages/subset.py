@@ -25,7 +25,7 @@ MIN_ROWS = 100
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
 DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
-FIRST_SHARE = 0.2  # the same where the whole network is tuned first: the one rung whose answers need its passes
+FIRST_SHARE = 0.15  # the same where the whole network is tuned first: the one rung whose answers need its passes
 REPORT_S = 6.0  # of the seconds left, for saving and the report
 
 
