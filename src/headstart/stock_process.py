@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from headstart.allocator import ENVIRONMENT
 from headstart.errors import RunError
+from headstart.stock.driver import READY
 from headstart.types import Example, Found, Prediction, Reporter, Segment
 
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
 GRACE_S = 3.0  # for the answer that is being made, when there are enough
-READY = "ready for its one piece of work\n"  # as stock/driver.py says it
 
 
 class StockProcess:
@@ -68,7 +68,7 @@ class StockProcess:
 
     def _listen(self) -> None:
         for line in self._process.stderr or []:
-            if line == READY:
+            if line.rstrip("\n") == READY:
                 self._ready.set()
             else:
                 self._words.append(line)

@@ -53,7 +53,8 @@ def choose_engine(
         raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
     if kept is None:
-        return _engine(*_measure(*_reference(job), wanted))
+        job, reference = _reference(job)
+        return _engine(job, *_measure(job, reference, wanted))
     file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
@@ -61,9 +62,9 @@ def choose_engine(
         job, reference = _reference(job)
         if inputs is not None and (plain := _plain_torch(job, reference, wanted, inputs)):
             return _engine(job, *plain)  # not remembered: more inputs may be worth a conversion
-        measured = _measure(job, reference, wanted)
-        remember(file, holds_for, measured[2])
-        return _engine(*measured)
+        chosen, choice = _measure(job, reference, wanted)
+        remember(file, holds_for, choice)
+        return _engine(job, chosen, choice)
     if choice.fallback:
         say(choice.fallback)
     return _engine(job, chosen, replace(choice, why=f"remembered from an earlier run: {choice.why}"), remembered=True)
@@ -112,7 +113,7 @@ def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tu
     return reference, choice
 
 
-def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Job, Candidate, Choice]:
+def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Candidate, Choice]:
     """Time what may be chosen, keep the fastest."""
     notes: list[str] = []
     fallback = ""
@@ -134,7 +135,7 @@ def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Job, Candidat
     asked = "asked for" if wanted != "auto" else "a GPU is present" if on_gpu else fallback.removesuffix(".")
     why = "; ".join(reason for reason in (asked, *_reasons(chosen, candidates, rates), *notes) if reason)
     choice = Choice(chosen.name, chosen.setting, chosen.precision, rates, torch_rate, why, chosen.network, fallback)
-    return job, chosen, choice
+    return chosen, choice
 
 
 def _reasons(chosen: Candidate, candidates: Sequence[Candidate], rates: dict[str, float]) -> list[str]:

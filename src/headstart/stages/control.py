@@ -35,14 +35,14 @@ def measured_control(
     """
     predictions, scores = shipped
     if context.task.control_is_untuned and tuned.module is None:
-        return _is_shipped(context, scores, test)
+        return _is_shipped(context, scores, selected.problem.groups[test])
     control, size = _control(context, selected, train, test, control_size(context, selected, output_s, len(test)))
     context.plan = context.plan.with_(control_labels=size.labels if size else 0, control_rows=size.rows if size else 0,
                                          control_engine=size.engine if size else None)  # fmt: skip
     if control is None:
         context.warnings.append("The control did not fit the budget.")
         return None
-    groups = groups_of(context, control.rows)
+    groups = selected.problem.groups[control.rows]
     theirs = context.task.score(control.predictions, groups, context.rng(6))
     own = {int(r): p for r, p in zip(test, predictions)}
     ours = context.task.score(control.transfer or [own[int(r)] for r in control.rows], groups, context.rng(6))
@@ -53,12 +53,6 @@ def measured_control(
         "labels": control.labels or None,
         "gain": context.task.gain(ours, theirs, groups, context.rng(7)).to_json(),
     }
-
-
-def groups_of(context: Context, rows: Rows) -> NDArray[np.int64]:
-    """Group index of each of these rows."""
-    _, codes = np.unique(np.array([context.dataset.examples[r].group for r in rows]), return_inverse=True)
-    return codes
 
 
 def _control(
@@ -107,13 +101,13 @@ def _restored(context: Context, rows: Rows, kept: list[dict[str, Any]]) -> list[
     return [prediction_of(e.id, e.target, row) for e, row in zip(examples, kept)]
 
 
-def _is_shipped(context: Context, scores: Scores, test: Rows) -> dict[str, Any]:
+def _is_shipped(context: Context, scores: Scores, groups: NDArray[np.int64]) -> dict[str, Any]:
     """The untuned model is what ships, and its answers are there."""
     return {
         "name": f"{context.task.untuned} model",
         "metrics": scores.to_json(),
         "transfer_metrics": None,
         "labels": None,
-        "gain": context.task.gain(scores, scores, groups_of(context, test), context.rng(7)).to_json(),
+        "gain": context.task.gain(scores, scores, groups, context.rng(7)).to_json(),
         "shipped": True,
     }

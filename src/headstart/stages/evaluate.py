@@ -20,10 +20,10 @@ from headstart.heads.head import DecodingLimits
 from headstart.problem import Rows
 from headstart.stages.answers import answer
 from headstart.stages.context import Context
-from headstart.stages.control import groups_of, measured_control
+from headstart.stages.control import measured_control
 from headstart.stages.control_plan import control_size
 from headstart.stages.finetune import Tuned
-from headstart.stages.keep import KeptAnswers
+from headstart.stages.keep import KeptAnswers, labelled
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.tasks.task import Scores
@@ -172,7 +172,7 @@ def _evidence(
     train, test = (context.split.dev, rows) if found.split == "test" else _first_fold(context)
     begin = context.clock.spent()
     try:
-        evidence["naive"] = _naive(context, found, rows)
+        evidence["naive"] = _naive(context, found, rows, selected.problem.groups[rows])
         evidence["control"] = measured_control(
             context, selected, tuned, (found.predictions, found.scores), train, test, output_s
         )
@@ -193,7 +193,7 @@ def _first_fold(context: Context) -> tuple[Rows, Rows]:
     return split.dev[split.folds != 0], split.dev[split.folds == 0]
 
 
-def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | None:
+def _naive(context: Context, found: Evaluated, rows: Rows, groups: NDArray[np.int64]) -> dict[str, Any] | None:
     task, examples, split = context.task, context.dataset.examples, context.split
     if task.naive is None:
         return None
@@ -206,7 +206,7 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
     for train, test in folds:
         learnt, tested = [examples[r] for r in train], [examples[r] for r in test]
         named = [task.name, task.naive_name, str(context.settings.seed), *context.dataset.classes]
-        before = KeptAnswers(context, [*named, *(f"{e.digest} {e.target}" for e in learnt)], "naive baseline")
+        before = KeptAnswers(context, [*named, labelled(context, train)], "naive baseline")
         if before.holds(tested):
             made = before.answers(tested)
         else:
@@ -214,7 +214,6 @@ def _naive(context: Context, found: Evaluated, rows: Rows) -> dict[str, Any] | N
             before.keep(tested, [p.to_json() for p in made])
         predictions |= {str(r): p for r, p in zip(test, made)}
     ordered = [predictions[str(r)] for r in rows]
-    groups = groups_of(context, rows)
     scores = task.score(ordered, groups, context.rng(5))
     return {
         "name": task.naive_name,

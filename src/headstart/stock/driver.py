@@ -17,6 +17,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+READY = "ready for its one piece of work"  # said on stderr, to whom has started it ahead
+
 
 def main(
     prepare: Callable[[], Any],
@@ -29,7 +31,7 @@ def main(
     torchvision_ops.ensure()
     prepare()
     if not sys.argv[1:]:
-        print("ready for its one piece of work", file=sys.stderr, flush=True)  # noqa: T201
+        print(READY, file=sys.stderr, flush=True)  # noqa: T201
     job = sys.argv[1:5] or json.loads(sys.stdin.readline() or "null")
     if not job:  # the other side has gone, or has nothing to do
         return

@@ -10,6 +10,8 @@ import psutil
 import torch
 from torch import nn
 
+from headstart.runtime.torch import device_name
+
 KEPT_FREE = 0.1  # of all memory
 COPIES = 5  # of what is trained: the gradient, two moments, the averaged and the best weights
 PEAK = 1.2  # of a step, over what it keeps for the way back
@@ -37,7 +39,7 @@ class Room:
     def __init__(self, module: nn.Module, free: Callable[[], float] = free_bytes) -> None:
         self.own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
         trained = sum(p.nbytes for p in module.parameters() if p.requires_grad)
-        self.free = float("inf") if torch.cuda.is_available() else free() - COPIES * trained
+        self.free = float("inf") if device_name() == "cuda" else free() - COPIES * trained
 
     @contextlib.contextmanager
     def watched(self, examples: int) -> Iterator[None]:
