@@ -48,7 +48,9 @@ def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = No
     proof = _compared(reopened, random, found, learnt, tested, transfer)
     if reopened.task.label_curve is not None:
         with clock.stage("label multiplier"):
-            proof["multiplier"] = _multiplier(reopened, random, found, learnt, tested, transfer, clock, reporter)
+            proof["multiplier"] = _multiplier(
+                reopened, random.at(found.rate), found, learnt, tested, transfer, clock, reporter
+            )
     proof |= {"seconds": clock.spent(), "budget_seconds": clock.budget_seconds}
     _write(reopened, proof)
     return proof
@@ -106,6 +108,8 @@ def _compared(
         "scores": {"scratch": scratch.to_json(), "transfer": ours.to_json()},
         "gain": gain.to_json(),
         "epochs": found.epochs,
+        "rate": found.rate,
+        "has_learnt": found.has_learnt,
         "converged": found.is_converged,
         "rounds": found.rounds,
         "points": found.points,
@@ -123,14 +127,20 @@ def _compared(
 
 def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     gain, metric = content["gain"], content["metric"]
+    ours, theirs = (100 * content["scores"][who][metric]["value"] for who in ("transfer", "scratch"))
+    spent = sum(r["seconds"] for r in content["rounds"])
+    if not content["has_learnt"]:
+        most = max(r["epochs"] for r in content["rounds"])
+        return (
+            f"From random weights the same network learnt nothing from {content['scratch_labels']:,} labels in "
+            f"{spent:.0f} s, up to {most} epochs ({theirs:.1f}% on {content['rows']:,} rows): there is nothing to "
+            f"compare with. The whole run with transfer took {content['transfer_seconds']:.0f} s: {ours:.1f}%."
+        )
     ahead = "Transfer helped" if content["converged"] else "Transfer is ahead so far"
     verdict = ahead if gain["low"] > 0 else "Transfer hurt" if gain["high"] < 0 else "No clear difference"
     part = f"{content['scratch_labels']:,} of " if content["scratch_labels"] < content["labels"] else ""
-    rounds = content["rounds"]
-    spent = sum(r["seconds"] for r in rounds)
     how = "until more epochs did not help" if content["converged"] else "as long as the time allowed, not to the end"
     unit = reopened.task.headline_unit
-    ours, theirs = (100 * content["scores"][who][metric]["value"] for who in ("transfer", "scratch"))
     return (
         f"{verdict}: {100 * gain['value']:+.1f} {unit} over the same network trained from random weights on {part}the "
         f"same {content['labels']:,} labels (95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}; "

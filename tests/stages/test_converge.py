@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.stages.converge import Converged, converge
+from headstart.stages.converge import LOWER_RATE, Converged, converge
 from headstart.types import Silent
 
 ROWS = 60
@@ -21,12 +21,18 @@ class Random:
     def __init__(self, left: float, slow: float = 1.0) -> None:
         self.clock = SimpleNamespace(left=lambda: self.seconds)
         self.seconds, self.slow, self.trained = left, slow, list[tuple[int, int, bool]]()
+        self.rates: list[float] = []
         self.problem = SimpleNamespace(labels=np.arange(ROWS) % 2, groups=np.arange(ROWS), seed=0)
+        self.rate, self.needs_rate = 1.0, (0.0, 1.0)
         head = SimpleNamespace(calibrate=lambda *a: 1.0, dev_loss=lambda problem, module, rows: 1.0 / module.epochs)
         self.task = SimpleNamespace(head=head)
 
+    def at(self, rate: float) -> Any:
+        self.rate = rate
+        return self
+
     def build(self, seed: int) -> Any:
-        return SimpleNamespace(epochs=0)
+        return SimpleNamespace(epochs=1)
 
     def seconds_per_step(self, rows: Any) -> float:
         return 1.0
@@ -39,7 +45,8 @@ class Random:
         seconds = self.slow * epochs * len(rows) / 10
         stopped = "out of time" if seconds > self.seconds else ""
         self.seconds -= seconds
-        module.epochs = min(epochs, 10)
+        module.epochs = min(epochs, 10) if self.needs_rate[0] <= self.rate <= self.needs_rate[1] else 1
+        self.rates.append(self.rate)
         self.trained.append((len(rows), epochs, bool(stopped)))
         if timeline is not None:
             timeline.seconds = seconds
@@ -62,8 +69,33 @@ def test_rounds_double_until_more_epochs_do_not_help_and_then_all_rows_are_learn
     random = Random(1000.0)
     found = found_by(random)
     assert random.trained == [(LEARNT, 5, False), (LEARNT, 10, False), (LEARNT, 20, False), (ROWS, 10, False)]
-    assert (found.is_converged, found.epochs, found.labels) == (True, 10, ROWS)
-    assert all(set(r) == {"epochs", "seconds", "loss", "score", "stopped"} for r in found.rounds)
+    assert (found.is_converged, found.has_learnt, found.epochs, found.labels) == (True, True, 10, ROWS)
+    assert random.rates == [1.0] * 4
+    assert all(set(r) == {"epochs", "rate", "seconds", "loss", "score", "stopped"} for r in found.rounds)
+
+
+def test_a_network_that_learns_nothing_is_tried_at_a_lower_rate() -> None:
+    random = Random(10_000.0)
+    random.needs_rate = 0.0, LOWER_RATE
+    found = found_by(random)
+    assert [t[1] for t in random.trained] == [5, 10, 10, 20, 10]  # the last one learns from all rows
+    assert random.rates == [1.0, 1.0, LOWER_RATE, LOWER_RATE, LOWER_RATE]
+    assert (found.is_converged, found.has_learnt, found.rate, found.epochs) == (True, True, LOWER_RATE, 10)
+
+
+def test_what_never_learns_has_not_converged() -> None:
+    random = Random(100_000.0)
+    random.needs_rate = 2.0, 2.0
+    found = found_by(random)
+    assert [t[1] for t in random.trained[:-1]] == [5, 10, 10, 20, 20, 40, 40, 80, 80, 160, 160]
+    assert (found.is_converged, found.has_learnt) == (False, False)
+
+
+def test_a_small_data_set_has_more_epochs_in_the_first_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(10_000.0)
+    monkeypatch.setattr(random, "steps_per_epoch", lambda rows: 2)
+    found_by(random)
+    assert random.trained[0][1] == 13  # 26 steps
 
 
 @pytest.mark.parametrize(("left", "slow", "trained"), [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from headstart.backbones.backbone import Depth
 from headstart.budget import Clock
 from headstart.plan import Plan, RungPlan
 from headstart.settings import Settings
+from headstart.stages import replace_head, tuning_plan
 from headstart.stages import rung as rung_stage
-from headstart.stages import tuning_plan
 from headstart.stages.context import Rung
 from headstart.stages.rung import DECIDING_LEVEL, Attempt, attempt_rung
 from headstart.stages.tuning_plan import Forecast, affordable_final
@@ -202,10 +202,11 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
 
 def plan_of(
     monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96, untouched: bool = False,
-    before_s: float = 0.0, test: int = 0, reserve: list[float] | None = None,
+    before_s: float = 0.0, test: int = 0, reserve: list[float] | None = None, answer_s: float = 0.0,
+    deciding: list[int | None] | None = None,
 ) -> RungPlan | str:  # fmt: skip
     """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8. untouched: what came before learnt nothing.
-    test: rows, at 0.1 s each. reserve: gets what is kept back afterwards.
+    test: rows, at 0.1 s each beside answer_s. reserve: gets what is kept back; deciding: how many rows decide.
     """
     recipe = SimpleNamespace(contrast=0.0, batch_size=32, min_epochs=3, max_epochs=8)
     context: Any = SimpleNamespace(
@@ -220,18 +221,24 @@ def plan_of(
         passes_per_test=1.0,
         needs_all_folds=False,
         held_rows=lambda fold: np.arange(96)[np.arange(96) % 3 == fold],
-        reserve_seconds=0.1 * test,
+        used_folds=[0, 1, 2],
+        reserve_seconds=(0.1 + answer_s) * test,
     )
     selected: Any = SimpleNamespace(
         problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)),
         extractor=SimpleNamespace(stock_rate=10.0),
     )
-    replaced: Any = SimpleNamespace(seconds_per_output=0.0, rung=SimpleNamespace(rows=[], outputs=[]))
+    rung = SimpleNamespace(rows=[0], outputs=["a text"])
+    replaced: Any = SimpleNamespace(seconds_per_output=answer_s, rung=rung)
+    monkeypatch.setattr(tuning_plan, "_share_of_answers", lambda *a: 1.0)
+    monkeypatch.setattr(tuning_plan, "decide_on_fewer", lambda *a: None)
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
     plan = tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
     if reserve is not None:
         reserve.append(context.reserve_seconds)
+    if deciding is not None:
+        deciding.append(context.plan.decision_rows)
     return plan
 
 
@@ -266,6 +273,29 @@ def test_fewer_test_rows_are_answered_where_else_nothing_could_be_tuned(monkeypa
     assert "does not fit" in str(plan_of(monkeypatch, 14, untouched=True, test=100, reserve=reserve))
     assert "does not fit" in str(plan_of(monkeypatch, 15, test=100, reserve=reserve))
     assert reserve == pytest.approx([10.0, 6.0, 10.0, 10.0])
+
+
+def test_fewer_rows_decide_where_else_nothing_could_be_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 epochs take 8.5 s, the 32 rows of a fold 1.15 * 32 * 0.2 = 7.4; half of them decide at least."""
+    rows: list[int | None] = []
+    left = {16.0: None, 15.0: 28, 12.6: 17, 12.0: None}
+    plans = [plan_of(monkeypatch, s, untouched=True, answer_s=0.2, deciding=rows) for s in left]
+    assert plans[:3] == [RungPlan("block", 1, 3)] * 3 and "does not fit" in str(plans[3])
+    assert rows == list(left.values())
+    assert "does not fit" in str(plan_of(monkeypatch, 15.0, answer_s=0.2, deciding=rows))  # a head has learnt
+    # test rows come first: 40 of 100 give 12 s of the 30 that are kept back for them
+    kept_back: list[float] = []
+    plan_of(monkeypatch, 30 + 4, untouched=True, answer_s=0.2, test=100, reserve=kept_back, deciding=rows)
+    plan_of(monkeypatch, 30 + 3, untouched=True, answer_s=0.2, test=100, reserve=kept_back, deciding=rows)
+    assert kept_back == pytest.approx([18.0, 18.0]) and rows[-2:] == [None, 28]
+
+
+def test_rows_that_no_longer_decide_leave_the_untuned_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replace_head, "score_of", lambda context, selected, outputs, rows: (list(outputs), list(rows)))
+    rung = Rung("untouched", "", Interval(0, 0, 0, 3), np.array(["a", "b", "c"]), np.array([4, 7, 9]), 0.0)
+    context, replaced, selected = (SimpleNamespace(deciding_rows=np.array([9, 4])), SimpleNamespace(rung=rung), None)
+    replace_head.decide_on_fewer(cast(Any, context), cast(Any, selected), cast(Any, replaced))
+    assert (list(rung.outputs), list(rung.rows)) == (["c", "a"], [9, 4]) == rung.score
 
 
 def test_test_rows_give_way_once() -> None:

@@ -175,10 +175,10 @@ def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path, monkeypatch: pytes
 
 def test_where_the_whole_network_comes_first_its_passes_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context, selected = answering(10.0, tmp_path, monkeypatch)
-    monkeypatch.setattr(subset, "begins_with_inputs", lambda context, selected: True)
+    monkeypatch.setattr(subset, "begins_with_inputs", lambda context, backbone: True)
     selected.extractor.stock_rate = 100.0
     time_answers(context, selected)
-    assert context.plan.decision_rows == 50  # 1.5 s at 20 ms and 10 ms each
+    assert context.plan.decision_rows == 66  # 2 s at 20 ms and 10 ms each
 
 
 def test_fast_answers_are_given_to_all_that_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,17 @@ class Context:
         drawn = np.random.default_rng(0).permutation(len(rows))[:wanted]
         return np.sort(rows[drawn])
 
+    @property
+    def used_folds(self) -> list[int]:
+        """All folds; where every row's output is costly, only as many as score a steady estimate."""
+        folds = self.task.decision_folds or self.split.n_folds
+        return list(range(min(folds, self.split.n_folds)))
+
+    @property
+    def deciding_rows(self) -> NDArray[np.int64]:
+        """The development rows that decisions are made on, fold after fold."""
+        return np.concatenate([self.held_rows(fold) for fold in self.used_folds])
+
     def rng(self, offset: int = 0) -> np.random.Generator:
         """A fresh generator from the run's one seed."""
         return np.random.default_rng([self.settings.seed, offset])
@@ -135,6 +146,16 @@ class Rung:
             "reached_seconds": self.reached_s,
             **self.facts,
         }
+
+
+def begins_with_inputs(context: Context, backbone: Backbone) -> bool:
+    """Whether only rows that decide need states at first, because the whole network is tuned before anything else."""
+    if backbone.features or context.settings.shift_column is not None:  # every fold is answered there
+        return False
+    depths = offered_depths(context, backbone)
+    may_be_first = depths if context.settings.depth == "auto" and not context.plan.rungs else depths[:1]
+    first = next((depth for depth in may_be_first if backbone.recipe(depth).comes_first), None)
+    return first is not None and first.cut is None
 
 
 def offered_depths(context: Context, backbone: Backbone) -> list[Depth]:

@@ -56,10 +56,17 @@ class Timeline:
 
 @dataclass(frozen=True)
 class FromRandom:
-    """The task on the same network with random weights. problem: with that network, nothing cached."""
+    """The task on the same network with random weights. problem: with that network, nothing cached. rate: factor on the
+    recipe's learning rates.
+    """
 
     task: Task
     problem: Problem
+    rate: float = 1.0
+
+    def at(self, rate: float) -> FromRandom:
+        """The same, trained at another rate."""
+        return replace(self, rate=rate)
 
     def build(self, seed: int) -> Tunable:
         """A network with new random weights and a new head."""
@@ -138,7 +145,7 @@ class FromRandom:
 
     def _train(self, module: Tunable, rows: Rows, epochs: int, watch: Watch) -> Trained:
         head, problem = self.task.head, self.problem
-        recipe = problem.backbone.recipe(SCRATCH)
+        recipe = problem.backbone.recipe(SCRATCH).at_rate(self.rate)
 
         def loss(network: Any, batch: Rows, rng: np.random.Generator) -> torch.Tensor:
             return head.step_loss(problem, network, batch, rng, Aim(recipe.label_smoothing))

@@ -17,7 +17,7 @@ LIVE_ROWS = 48  # the same where the whole network runs on the inputs
 def overfitting_facts(
     context: Context, selected: Selected, depth: Depth, fold: Fold, share: float
 ) -> dict[str, float | None]:
-    """loss_on_learnt, loss_on_held: development loss on as many rows of both kinds, one temperature for each.
+    """loss_on_learnt, loss_on_held: development loss on about as many rows of both kinds, one temperature for each.
 
     agreement: linear CKA of the features before and after tuning on the held-out rows, 1 where nothing changed; None
     where the head reads no pooled features.
@@ -29,6 +29,6 @@ def overfitting_facts(
     module = network_of(context, selected, depth, fold, share)
     return {
         "loss_on_learnt": head.dev_loss(problem, module, learnt),
-        "loss_on_held": head.dev_loss(problem, module, held),
+        "loss_on_held": fold.losses[share],
         "agreement": head.agreement(problem, fold.base, module, held),
     }

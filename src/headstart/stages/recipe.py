@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headstart.backbones.backbone import Depth, Recipe
-from headstart.stages.context import Context, offered_depths
+from headstart.stages.context import Context
 from headstart.stages.select import Selected
 
 FEW = 32  # development rows of a class, on average, up to which examples are contrasted: there it was measured
@@ -36,12 +36,3 @@ def first_depth(context: Context, selected: Selected, depths: Sequence[Depth]) -
             if recipe_of(context, selected, depth).comes_first:
                 return depth
     return depths[0] if depths else None
-
-
-def begins_with_inputs(context: Context, selected: Selected) -> bool:
-    """Whether only held-out rows need states at first, because the whole network is tuned before anything else."""
-    backbone = selected.problem.backbone
-    if backbone.features or context.settings.shift_column is not None:  # every fold is answered there
-        return False
-    first = first_depth(context, selected, offered_depths(context, backbone))
-    return first is not None and first.cut is None and backbone.recipe(first).comes_first

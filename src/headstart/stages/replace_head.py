@@ -11,8 +11,7 @@ import numpy as np
 from headstart.features import extract
 from headstart.metrics.intervals import drawn_interval, interval
 from headstart.problem import Rows
-from headstart.stages.context import Context, Rung
-from headstart.stages.recipe import begins_with_inputs
+from headstart.stages.context import Context, Rung, begins_with_inputs
 from headstart.stages.select import Selected
 
 
@@ -31,9 +30,8 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     problem, head, split = selected.problem, context.task.head, context.split
     begin = time.perf_counter()
     examples = [context.dataset.examples[r] for r in split.dev]
-    if begins_with_inputs(context, selected):  # the other rows' states are made when a depth wants them
-        held = np.unique(np.concatenate([context.held_rows(fold) for fold in used_folds(context)]))
-        examples = [context.dataset.examples[r] for r in held]
+    if begins_with_inputs(context, problem.backbone):  # the other rows' states are made when a depth wants them
+        examples = [context.dataset.examples[r] for r in np.unique(context.deciding_rows)]
     extract(selected.extractor, examples, problem.backbone.views[:1], context.reporter, "Features")
     context.run.log("features", extracted=selected.extractor.misses, extraction_seconds=selected.extractor.seconds)
     if cut_off := problem.backbone.cut_off(examples):
@@ -46,7 +44,7 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
         context.run.log("head", **trial)
     bases, outputs, rows = [], [], []
     fitted_at = time.perf_counter()
-    for fold in used_folds(context):
+    for fold in context.used_folds:
         base = head.fit_base(problem, split.dev[split.folds != fold]).base if anew else fitted.fold_bases[fold]
         held = context.held_rows(fold)
         bases.append(base)
@@ -67,10 +65,12 @@ def replace_head(context: Context, selected: Selected) -> Replaced:
     return Replaced(fitted.base, bases, each, rung)
 
 
-def used_folds(context: Context) -> list[int]:
-    """All folds; where every row's output is costly, only as many as score a steady estimate."""
-    folds = context.task.decision_folds or context.split.n_folds
-    return list(range(min(folds, context.split.n_folds)))
+def decide_on_fewer(context: Context, selected: Selected, replaced: Replaced) -> None:
+    """Leave the untuned rung with the rows that decide now, as if the others had never been answered."""
+    rung, rows = replaced.rung, context.deciding_rows
+    kept = rung.outputs_for(rows)
+    assert kept is not None  # smaller parts lie in larger ones
+    rung.outputs, rung.rows, rung.score = kept, rows, score_of(context, selected, kept, rows)
 
 
 def score_of(context: Context, selected: Selected, outputs: Any, rows: Rows) -> Any:

@@ -27,7 +27,7 @@ from headstart.features import (
 from headstart.heads.head import CandidateScore
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Problem, Rows
-from headstart.stages.context import Context, offered_depths
+from headstart.stages.context import Context, begins_with_inputs, offered_depths
 from headstart.stock_process import StockProcess
 from headstart.types import Candidate, Example, ModelSource
 
@@ -184,7 +184,8 @@ def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Prob
     wanted = (backbone.base_cut, *(depth.cut for depth in offered_depths(context, backbone)))
     cuts = tuple(dict.fromkeys(cut for cut in wanted if cut is not None))
     views = 1 if context.settings.depth == "head" else len(backbone.views)
-    inputs = views * len(context.split.dev)
+    needed = context.deciding_rows if begins_with_inputs(context, backbone) else context.split.dev
+    inputs = views * len(needed)
     extractor = open_extractor(backbone, sample, context.cache_dir, context.reporter, engine, cuts, inputs)
     _keep_affordable_states(context, extractor)
     context.run.log(

@@ -12,8 +12,7 @@ from headstart.data.folds import grouped_folds
 from headstart.data.split import Split, group_indices, label_indices
 from headstart.features import extract
 from headstart.problem import Rows
-from headstart.stages.context import Context
-from headstart.stages.recipe import begins_with_inputs
+from headstart.stages.context import Context, begins_with_inputs
 from headstart.stages.select import Selected, missing_rows
 from headstart.types import Dataset
 
@@ -25,7 +24,7 @@ MIN_ROWS = 100
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
 DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
-FIRST_SHARE = 0.15  # the same where the whole network is tuned first: the one rung whose answers need its passes
+FIRST_SHARE = 0.2  # the same where the whole network is tuned first: the one rung whose answers need its passes
 REPORT_S = 6.0  # of the seconds left, for saving and the report
 
 
@@ -48,7 +47,7 @@ def time_answers(context: Context, selected: Selected) -> None:
     wanted = context.plan.decision_rows
     if wanted is None:
         share, answer_s = DECIDING_SHARE, context.answer_s
-        if begins_with_inputs(context, selected):
+        if begins_with_inputs(context, problem.backbone):
             share, answer_s = FIRST_SHARE, answer_s + 1.0 / selected.extractor.stock_rate
         affordable = int(share * context.clock.budget_seconds / max(answer_s, 1e-6))
         wanted = min(limit, max(ANSWERED, affordable))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from headstart.plan import RungPlan
 from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
 from headstart.stages.control_plan import control_size
 from headstart.stages.recipe import recipe_of
-from headstart.stages.replace_head import Replaced, used_folds
+from headstart.stages.replace_head import Replaced, decide_on_fewer
 from headstart.stages.select import Selected
 from headstart.training.loop import StepLoss, Watch, train
 
@@ -26,6 +27,7 @@ CALIBRATION_S = 4.0
 MIN_CALIBRATION_STEPS = 3
 SAFETY = 1.15  # predicted times are multiplied by this
 FINAL_SHARE = 0.5  # of the epochs: the shipped network goes on from the first fold's
+FEWEST_DECIDING = 0.5  # of the rows that were to decide: with fewer of them a difference is hardly seen
 SPARED = 0.4  # of the test rows' answers, which are in a random order, where else nothing could be tuned
 LOOK = 0.1  # of an epoch, for a development loss
 SHARES = (1.0, 0.75, 0.5)
@@ -40,7 +42,8 @@ class Forecast:
     """What a rung will take, from the measured seconds of one pass over all development rows.
 
     folds: as a number of such passes an epoch. before_s: kept back already for the last training of the rung before;
-    only one of the two will be trained. refit_s: of a head that is fitted anew after the last training.
+    only one of the two will be trained. refit_s: of a head that is fitted anew after the last training. row_s: of
+    scoring_s, for each row of a fold.
     """
 
     pass_s: float
@@ -48,6 +51,7 @@ class Forecast:
     scoring_s: float
     before_s: float
     refit_s: float = 0.0
+    row_s: float = 0.0
 
     def seconds(self, epochs: int, last: bool = True) -> float:
         """Predicted seconds of the whole rung. last: with the last training, on all rows."""
@@ -59,6 +63,10 @@ class Forecast:
     def epochs_within(self, seconds: float, most: int, last: bool = True) -> int:
         """The most epochs that fit, 0 where none does."""
         return next((n for n in range(most, 0, -1) if self.seconds(n, last) <= seconds), 0)
+
+    def rows_too_many(self, seconds: float, epochs: int) -> int:
+        """How many rows of a fold would have to go unscored for these epochs to fit without the last training."""
+        return max(0, math.ceil((self.seconds(epochs, last=False) - seconds) / (SAFETY * max(self.row_s, 1e-9))))
 
 
 def plan_rung(
@@ -73,7 +81,7 @@ def plan_rung(
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
     Behind a model that learnt from no row, the first fold's network is worth its time even without the last training,
-    and where that does not fit either, fewer test rows are answered for it.
+    and where that does not fit either, fewer test rows are answered for it, and fewer held-out rows decide.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
     without them would tell nothing. before_s: kept back for that rung's last training.
@@ -102,11 +110,18 @@ def plan_rung(
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
         epochs = forecast.epochs_within(left, recipe.max_epochs, last=False)
         spared = _spared(context, selected, replaced, depth)
-        if epochs < fewest <= forecast.epochs_within(left + spared, fewest, last=False):
+        held = len(context.held_rows(0))
+        fewer = forecast.rows_too_many(left + spared, fewest)
+        if epochs < fewest and fewer <= (1 - FEWEST_DECIDING) * held:
             epochs, context.reserve_seconds = fewest, context.reserve_seconds - spared
+            if fewer:
+                context.plan = context.plan.with_(decision_rows=held - fewer)
+                decide_on_fewer(context, selected, replaced)
+                forecast = replace(forecast, scoring_s=forecast.scoring_s - fewer * forecast.row_s)
     if epochs >= fewest:
         context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
-                        epochs=epochs, last=last, predicted_seconds=forecast.seconds(epochs, last))  # fmt: skip
+                        epochs=epochs, last=last, rows=len(context.held_rows(0)),
+                        predicted_seconds=forecast.seconds(epochs, last))  # fmt: skip
         return RungPlan(depth.name, folds, epochs)
     context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0)
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
@@ -137,7 +152,7 @@ def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> 
 
 def _fold_counts(context: Context, compared_rows: int) -> list[int]:
     """All folds that were scored before; one alone where that is too long, except where every row must be scored."""
-    sizes = np.cumsum([len(context.held_rows(fold)) for fold in used_folds(context)])
+    sizes = np.cumsum([len(context.held_rows(fold)) for fold in context.used_folds])
     folds = max(1, int(np.sum(sizes <= compared_rows)))
     return [folds] if context.needs_all_folds else list(dict.fromkeys((folds, 1)))
 
@@ -157,9 +172,9 @@ def _forecast(
     answer_s = replaced.seconds_per_output * _share_of_answers(context, replaced)
     if depth.cut is None:  # answers need a pass of the whole network
         answer_s += 1.0 / selected.extractor.stock_rate
-    scoring_s = folds * len(context.held_rows(0)) * answer_s
-    passes, refit_s = folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
-    return Forecast(pass_s, passes, scoring_s + len(SHARES) * passes * refit_s, before_s, refit_s)
+    row_s, passes, refit_s = folds * answer_s, folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
+    scoring_s = len(context.held_rows(0)) * row_s + len(SHARES) * passes * refit_s
+    return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s)
 
 
 def _share_of_answers(context: Context, replaced: Replaced) -> float:
