@@ -86,7 +86,9 @@ def _ours(
 ) -> Answer:
     options = ["--seed", str(seed), "--budget", arguments.budget, "--depth", arguments.depth]
     fit = fit_tables(tables, own / "fit", TASK, MODEL, options)
-    tuned_s = next(float(line["seconds"]) for line in fit.log if line["event"] == "depth")
+    at = {line["event"]: line for line in fit.log if line["event"] in ("depth", "finished")}
+    before_s = float(at["finished"]["total_seconds"]) - float(at["finished"]["seconds"])  # the log begins later
+    tuned_s = before_s + float(at["depth"]["seconds"])
     facts = {"depth": fit.depth, "whole_s": fit.process.wall_s, "timing": fit.result["timing"],
              "engine": fit.result["engine"], "warnings": fit.result["warnings"]}  # fmt: skip
     # some rows of the table may not have been answered

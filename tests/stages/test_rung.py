@@ -15,6 +15,7 @@ from headstart.settings import Settings
 from headstart.stages import replace_head, tuning_plan
 from headstart.stages import rung as rung_stage
 from headstart.stages.context import Rung
+from headstart.stages.fold import Fold
 from headstart.stages.rung import DECIDING_LEVEL, Attempt, attempt_rung
 from headstart.stages.tuning_plan import Forecast, affordable_final
 from headstart.types import Interval
@@ -40,6 +41,7 @@ class Ladder:
         **settings: Any,
     ) -> None:
         self.tuned: list[str] = []
+        self.answered: list[int] = []
         self.stops: dict[tuple[str, int], str] = {}
         self.finished_an_epoch = False  # where a training is stopped
         self.differences: dict[str, Differences] = {}
@@ -49,7 +51,8 @@ class Ladder:
         self.context: Any = SimpleNamespace(
             settings=Settings("data", **settings),
             plan=Plan(rungs=rungs),
-            task=SimpleNamespace(head=head),
+            task=SimpleNamespace(head=head, decision_rows=None),
+            held_rows=lambda fold, most: np.arange(96)[fold::3][:most],
             clock=Clock(seconds),
             run=SimpleNamespace(log=lambda *a, **k: None),
             split=SimpleNamespace(dev=np.arange(96), folds=np.arange(96) % 3, n_folds=3, method=method),
@@ -80,13 +83,12 @@ class Ladder:
         self.depth = depth
         stopped = self.stops.get((depth.name, number), "")
         trained = SimpleNamespace(stopped=stopped, best_epoch=2, seconds=1.0, steps=10, curve=[])
-        return SimpleNamespace(
-            held=np.arange(96)[number::3], trained=trained, seconds=FOLD_S, start={}, at=lambda s: {},
-            refitted={}, losses={1.0: 0.5} if not stopped or self.finished_an_epoch else {},
-        )  # fmt: skip
+        losses = {1.0: 0.5} if not stopped or self.finished_an_epoch else {}
+        return Fold(np.arange(96)[number::3], None, {}, {}, cast(Any, trained), losses, seconds=FOLD_S)
 
     def _outputs(self, c: Any, s: Any, depth: Depth, folds: list[Any], share: float) -> tuple[Any, Any]:
         rows = np.concatenate([fold.held for fold in folds])
+        self.answered.append(len(rows))
         return np.zeros(len(rows)), rows
 
     def _compare(self, c: Any, s: Any, earlier: Rung, outputs: Any, rows: Any, level: float) -> tuple[Interval, float]:
@@ -118,6 +120,19 @@ def test_a_comparison_that_is_clear_leaves_out_the_other_folds(monkeypatch: pyte
     attempt = ladder.attempt(BLOCK, block={1: (-0.06, 0.05), 2: (-0.06, 0.05), 3: (-0.06, 0.05)})
     assert ladder.tuned == ["block 0", "block 1", "block 2"]
     assert attempt.rung.difference.high < 0
+
+
+def test_where_answers_are_costly_a_first_part_of_them_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """21 of a fold's 32 rows are answered first, and looked at as strictly as a fold before the last."""
+    for value, answered in ((-0.1, [21]), (0.1, [21]), (-0.06, [21, 11])):
+        ladder = Ladder(monkeypatch, folds=1)
+        ladder.context.task.decision_rows = 200
+        attempt = ladder.attempt(BLOCK, block={0: (value, 0.05), 1: (value, 0.05)})
+        assert ladder.answered == answered and len(attempt.rung.rows) == sum(answered)
+        assert (np.diff(attempt.rung.rows) > 0).all() and attempt.rung.difference.n == sum(answered)
+    forced = Ladder(monkeypatch, folds=1, depth="block")
+    forced.context.task.decision_rows = 200
+    assert len(forced.attempt(BLOCK, block={1: (-0.1, 0.05)}).rung.rows) == 32  # nothing is decided
 
 
 def test_better_but_not_clearly_takes_more_folds_of_both_rungs(monkeypatch: pytest.MonkeyPatch) -> None:

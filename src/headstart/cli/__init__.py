@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -59,6 +61,7 @@ def main() -> None:
     """Run the command line; errors the user can mend become one line and exit code 2."""
     from headstart.errors import HeadstartError
 
+    atexit.register(gc.freeze)  # else a second goes into looking for cycles among what ends with the process anyway
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -31,6 +31,7 @@ from headstart.types import Prediction, Silent
 
 SAVING_S = 20.0  # saving, checking the saved model, report
 DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
+BEAMS_TAKE = 4.0  # times one beam's decoding, at least: where that is too long, they are not tried (measured: 4 to 8)
 
 
 @dataclass
@@ -116,20 +117,22 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     n_test = max(1, len(context.split.test))
     free = context.task.control_is_untuned and tuned.module is None
     control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
-    encoding_s = n_test * context.passes_per_test / selected.extractor.stock_rate
-    spare = context.clock.left() - SAVING_S - encoding_s
+    encoding_s = context.passes_per_test / selected.extractor.stock_rate
+    spare = context.clock.left() - SAVING_S - n_test * encoding_s
     trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
     answers = n_test + (control.rows if control else 0)  # the untouched model decodes in the same way
-    limits = DecodingLimits(trial_s, (spare - trial_s) / answers)
+    row_s = (spare - trial_s) / answers
+    trial_encoding_s = encoding_s if tuned.module is not None and tuned.module.cut is None else 0.0
+    limits = DecodingLimits(trial_s, row_s + trial_encoding_s)
     plan, rung = context.plan, tuned.chosen
     planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
-    if limits.row_s < replaced.seconds_per_output:  # not even one beam's time: several take more
+    if row_s < BEAMS_TAKE * replaced.seconds_per_output:
         planned = planned or (1, 1.0)
     decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
     context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
     if decoding.facts:
         context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)
-    return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s
+    return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s - trial_encoding_s
 
 
 def _check_golden(

@@ -11,7 +11,7 @@ from headstart.stages.fold import Fold, network_of
 from headstart.stages.select import Selected
 
 ROWS = 256  # of the first fold, learnt ones and held-out ones each
-LIVE_ROWS = 48  # the same where the whole network runs on the inputs
+LIVE_ROWS = 32  # the same where the whole network runs on the inputs
 
 
 def overfitting_facts(

@@ -24,7 +24,8 @@ from headstart.training.weights import distance
 from headstart.types import Interval
 
 DECIDING_LEVEL = 0.90  # of the interval that must lie on the better side
-EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, each of them stricter
+EARLY_LEVEL = 0.98  # the same before all planned folds are tuned, or all rows answered: more looks, each stricter
+FIRST_PART = 2 / 3  # of the rows that decide, answered first where answers are costly
 
 
 @dataclass
@@ -142,8 +143,7 @@ class _Trial:
         if self.is_fixed or self.needs_all:
             return tuned >= self.plan.folds
         if tuned < self.plan.folds:
-            difference = self._difference(EARLY_LEVEL)
-            return difference.high < 0 or difference.low > 0
+            return _is_clear(self._difference(EARLY_LEVEL))
         difference = self._difference(DECIDING_LEVEL)
         is_open = difference.value < 0 <= difference.high
         return not (is_open and tuned < len(self.replaced.bases) and self._fits_another())
@@ -164,8 +164,24 @@ class _Trial:
         """Outputs of all folds so far, at the share of the way that suits them best."""
         if self.scored != len(self.folds):
             self.share, self.losses = best_share(self.folds)
-            self.outputs, self.rows = held_outputs(self.context, self.selected, self.depth, self.folds, self.share)
+            self.outputs, self.rows = self._answers()
             self.scored = len(self.folds)
+
+    def _answers(self) -> tuple[Outputs, Rows]:
+        """Out-of-fold outputs and their rows: of a first part alone where answers are costly and it tells enough."""
+        context, (first, *more) = self.context, self.folds
+        if context.task.decision_rows is None or context.settings.depth != "auto" or more or self.needs_all:
+            return self._held(self.folds)
+        part = context.held_rows(0, round(FIRST_PART * len(first.held)))
+        outputs, rows = self._held([replace(first, held=part)])
+        if _is_clear(_compared(context, self.selected, self._earlier(), outputs, rows, EARLY_LEVEL)[0]):
+            return outputs, rows
+        others, other_rows = self._held([replace(first, held=np.setdiff1d(first.held, part))])
+        joined = np.concatenate([rows, other_rows])
+        return np.concatenate([outputs, others])[np.argsort(joined)], np.sort(joined)
+
+    def _held(self, folds: Sequence[Fold]) -> tuple[Outputs, Rows]:
+        return held_outputs(self.context, self.selected, self.depth, folds, self.share)
 
     def _difference(self, level: float) -> Interval:
         self._score()
@@ -202,6 +218,10 @@ class _Trial:
             "weight_distance": float(np.mean([distance(fold.start, fold.at(self.share)) for fold in folds])),
         }
         return rung
+
+
+def _is_clear(difference: Interval) -> bool:
+    return difference.high < 0 or difference.low > 0
 
 
 def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> str:

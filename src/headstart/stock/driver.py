@@ -9,6 +9,8 @@ Where a file like OUTPUTS but with the ending .stop appears, no further input is
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 from array import array
@@ -28,6 +30,7 @@ def main(
     """Import the libraries, load the model, predict every input in order, write one JSON line each."""
     import torchvision_ops  # type: ignore[import-not-found]
 
+    atexit.register(gc.freeze)  # what is left ends with the process: looking for cycles in it takes a second
     torchvision_ops.ensure()
     prepare()
     if not sys.argv[1:]:
