@@ -160,6 +160,7 @@ def train_with_progress(
         rung=depth.name,
         epochs=len(trained.curve),
         steps=trained.steps,
+        parts=trained.parts,
         train_seconds=trained.seconds,
         stopped=trained.stopped,
         best_epoch=trained.best_epoch,

@@ -20,7 +20,8 @@ from headstart.stages.control_plan import control_size
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, decide_on_fewer
 from headstart.stages.select import Selected
-from headstart.training.loop import StepLoss, Watch, train
+from headstart.training.gradients import StepLoss
+from headstart.training.loop import Watch, train
 
 CALIBRATION_STEPS = 12  # timed at most, and no more once they took CALIBRATION_S
 CALIBRATION_S = 4.0

@@ -5,7 +5,6 @@ Knows nothing of data or tasks.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import time
@@ -18,20 +17,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from headstart.backbones.backbone import Recipe
+from headstart.training.gradients import Gradients, StepLoss
 from headstart.training.room import NoRoom, Room
 from headstart.training.weights import Weights, restore, snapshot
 
 POOLED_BATCHES = 16
 _NUMBERED = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.)")
-# rows of one step -> that step's loss
-StepLoss = Callable[[nn.Module, NDArray[np.int64], np.random.Generator], torch.Tensor]
 
 
 @dataclass
 class Trained:
     """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
 
-    best_epoch: after which the development loss was lowest; the module has the averaged weights of then.
+    best_epoch: after which the development loss was lowest; the module has the averaged weights of then. parts: that
+    batches were computed in, one after another, 1 where the memory sufficed for all at once.
     """
 
     module: nn.Module
@@ -40,6 +39,7 @@ class Trained:
     seconds: float = 0.0
     stopped: str = ""
     best_epoch: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def train(
     total = epochs * math.ceil(len(rows) / recipe.batch_size)
     stepper = _Stepper(module, recipe, total)
     average = _Average(module, recipe.averaged_share * total)
-    room, longest = Room(module), -1
+    gradients = Gradients(module, step_loss, Room(module), splits=not recipe.contrast)
     best: Weights = {}
     begin = time.perf_counter()
     for epoch in range(1, epochs + 1):
@@ -91,20 +91,17 @@ def train(
             if watch.out_of_time is not None and watch.out_of_time():
                 result.stopped = f"out of time in epoch {epoch} of {epochs}"
                 break
-            length = 0 if lengths is None else int(lengths[batch].max())
-            try:  # a longer batch than any before may take more
-                with room.watched(len(batch)) if length > longest else contextlib.nullcontext():
-                    loss = step_loss(module, batch, rng)
+            try:
+                loss = gradients.of(batch, 0 if lengths is None else int(lengths[batch].max()), rng)
             except NoRoom as fault:
                 result.stopped = str(fault)
                 break
-            longest = max(longest, length)
-            if not torch.isfinite(loss):
-                result.stopped = f"loss became {loss.item()} in epoch {epoch}; training ended"
+            if not math.isfinite(loss):
+                result.stopped = f"loss became {loss} in epoch {epoch}; training ended"
                 break
-            stepper.step(loss)
+            stepper.step()
             average.add(module)
-            losses.append(loss.item())
+            losses.append(loss)
             result.steps += 1
             if watch.on_step is not None:
                 watch.on_step()
@@ -121,7 +118,7 @@ def train(
                 best = snapshot(module)
             restore(module, latest)
     restore(module, best or average.weights)
-    result.seconds = time.perf_counter() - begin
+    result.seconds, result.parts = time.perf_counter() - begin, gradients.parts
     module.eval()
     return result
 
@@ -159,9 +156,8 @@ class _Stepper:
         self.pulled = pulled if self.pull else []
         self.start = [p.detach().clone() for p in self.pulled]
 
-    def step(self, loss: torch.Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+    def step(self) -> None:
+        """Along the gradients that the parameters have."""
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         share = self.pull * self.schedule.get_last_lr()[0] / (self.schedule.base_lrs[0] or 1.0)
