@@ -17,7 +17,10 @@ from headstart.training.loop import Trained
 BLOCK = Depth("block", "last block and head", "cut", 0.1)
 
 
-def tuned(monkeypatch: pytest.MonkeyPatch, best: float, contrast: float = 0.0) -> tuple[Fold, list[float]]:
+def tuned(
+    monkeypatch: pytest.MonkeyPatch, best: float, contrast: float = 0.0, depth: Depth = BLOCK,
+    decision_rows: int | None = None,
+) -> tuple[Fold, list[float]]:  # fmt: skip
     """A weight that training moves from 0 to 1; held-out rows would like it to be `best`. What was looked at, too."""
     module, looked = torch.nn.Linear(1, 1, bias=False), []
     torch.nn.init.zeros_(module.weight)
@@ -36,11 +39,11 @@ def tuned(monkeypatch: pytest.MonkeyPatch, best: float, contrast: float = 0.0) -
     head = SimpleNamespace(build=lambda *a: module, dev_loss=dev_loss, refit_tuned=lambda *a: "refitted")
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(9), folds=np.arange(9) % 3), held_rows=lambda number: np.arange(0, 9, 3),
-        task=SimpleNamespace(head=head), settings=SimpleNamespace(seed=0),
+        task=SimpleNamespace(head=head, decision_rows=decision_rows), settings=SimpleNamespace(seed=0),
     )  # fmt: skip
     replaced: Any = SimpleNamespace(bases=[None], seconds_per_output=0.0)
     selected: Any = SimpleNamespace(problem=None)
-    return tune_fold(context, selected, replaced, BLOCK, 0, 1, 1), looked
+    return tune_fold(context, selected, replaced, depth, 0, 1, 1), looked
 
 
 def test_the_share_that_loses_least_is_taken_and_no_more_are_tried_than_that_takes(
@@ -50,6 +53,14 @@ def test_the_share_that_loses_least_is_taken_and_no_more_are_tried_than_that_tak
         fold, found = tuned(monkeypatch, best)
         assert found == looked  # the whole way is known from the last epoch
         assert best_share([fold])[0] == share
+
+
+def test_a_whole_network_that_writes_goes_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Depth("all", "whole network", None, 1.0)
+    fold, looked = tuned(monkeypatch, 0.8, depth=whole, decision_rows=400)
+    assert looked == [] and best_share([fold])[0] == 1.0
+    assert best_share([tuned(monkeypatch, 0.8, depth=whole)[0]])[0] == 0.75  # where classes are the targets
+    assert best_share([tuned(monkeypatch, 0.8, decision_rows=400)[0]])[0] == 0.75  # a decoder on cached states
 
 
 def test_heads_that_are_fitted_anew_are_fitted_at_every_share(monkeypatch: pytest.MonkeyPatch) -> None:

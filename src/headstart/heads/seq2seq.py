@@ -31,7 +31,7 @@ from headstart.problem import Problem, Rows, spread_evenly
 from headstart.types import Example, Prediction, Reporter
 
 GENERATE_BATCH = 16
-LOSS_ROWS, LIVE_LOSS_ROWS = 64, 32  # at most, of which a development loss is the mean; of a whole network's
+LOSS_ROWS = 64  # at most, of which a development loss is the mean
 BEAM_ROWS = 96  # held-out rows at most that both are tried on
 MIN_BEAM_ROWS = 16
 
@@ -170,7 +170,7 @@ class Seq2SeqHead:
         It compares states of one training on the same rows, for which tens of texts, some tokens each, tell enough.
         """
         module.eval()
-        rows = spread_evenly(rows, LOSS_ROWS if module.cut is not None else LIVE_LOSS_ROWS)
+        rows = spread_evenly(rows, LOSS_ROWS)
         rng, total = np.random.default_rng(0), 0.0
         ordered = rows[np.argsort(problem.features.lengths(rows), kind="stable")]
         with torch.inference_mode():

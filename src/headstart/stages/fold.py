@@ -17,7 +17,7 @@ from headstart.stages.context import Context
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import SHARES, lengths, step_loss
+from headstart.stages.tuning_plan import SHARES, lengths, shares_of, step_loss
 from headstart.training.loop import Trained, Watch, train
 from headstart.training.lora import add_lora, merge_lora
 from headstart.training.weights import Weights, blend, restore, snapshot
@@ -75,7 +75,7 @@ def tune_fold(
     if not trained.stopped or trained.best_epoch:
         refits = recipe_of(context, selected, depth).contrast > 0
         lowest = math.inf
-        for share in SHARES:
+        for share in shares_of(context, depth):
             if share == 1.0 and trained.best_epoch and not refits:  # looked at after that epoch
                 loss = trained.curve[trained.best_epoch - 1]["dev_loss"]
             else:

@@ -33,7 +33,6 @@ SPARED = 0.4  # of the test rows' answers, which are in a random order, where el
 LOOK = 0.1  # of an epoch, for a development loss
 SHARES = (1.0, 0.75, 0.5)
 """How far to go from the untuned to the tuned weights; what held-out rows lose least with is taken."""
-LOOKS = len(SHARES) - 1 + 2  # beside one after each epoch: at other shares, and at rows learnt from and not
 REFITTING = 0.4  # of a training pass: features of the same rows, for a head that is fitted anew to them
 FINAL_SAFETY = 1.05  # the same for the last training, whose pace was measured on many steps
 
@@ -44,7 +43,7 @@ class Forecast:
 
     folds: as a number of such passes an epoch. before_s: kept back already for the last training of the rung before;
     only one of the two will be trained. refit_s: of a head that is fitted anew after the last training. row_s: of
-    scoring_s, for each row of a fold.
+    scoring_s, for each row of a fold. looks: at held-out rows, beside one after each epoch, and at rows learnt from.
     """
 
     pass_s: float
@@ -53,11 +52,12 @@ class Forecast:
     before_s: float
     refit_s: float = 0.0
     row_s: float = 0.0
+    looks: int = len(SHARES)
 
     def seconds(self, epochs: int, last: bool = True) -> float:
         """Predicted seconds of the whole rung. last: with the last training, on all rows."""
         final = SAFETY * (final_epochs(epochs) * self.pass_s + self.refit_s) if last else 0.0
-        watched = epochs + LOOK * (epochs + LOOKS)
+        watched = epochs + LOOK * (epochs + self.looks)
         tuning = SAFETY * (watched * self.folds * self.pass_s + self.scoring_s)
         return tuning + max(0.0, final - self.before_s)
 
@@ -174,8 +174,17 @@ def _forecast(
     if depth.cut is None:  # answers need a pass of the whole network
         answer_s += 1.0 / selected.extractor.stock_rate
     row_s, passes, refit_s = folds * answer_s, folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
-    scoring_s = len(context.held_rows(0)) * row_s + len(SHARES) * passes * refit_s
-    return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s)
+    shares = len(shares_of(context, depth))
+    scoring_s = len(context.held_rows(0)) * row_s + shares * passes * refit_s
+    # at other shares than the whole way, whose loss is known from the last epoch; and at rows learnt from
+    return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s, looks=shares - 1 + 1)
+
+
+def shares_of(context: Context, depth: Depth) -> tuple[float, ...]:
+    """The shares that are tried: the whole way alone where a whole network writes. Its loss, which would choose, does
+    not tell which answers are better: three quarters lost less, and made more errors (docs/log.md).
+    """
+    return SHARES[:1] if depth.cut is None and context.task.decision_rows is not None else SHARES
 
 
 def _share_of_answers(context: Context, replaced: Replaced) -> float:
