@@ -176,13 +176,13 @@ def _forecast(
     row_s, passes, refit_s = folds * answer_s, folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
     shares = len(shares_of(context, depth))
     scoring_s = len(context.held_rows(0)) * row_s + shares * passes * refit_s
-    # at other shares than the whole way, whose loss is known from the last epoch; and at rows learnt from
-    return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s, looks=shares - 1 + 1)
+    looks = shares  # at all but the whole way, whose loss is known from the last epoch, and one at rows learnt from
+    return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s, looks)
 
 
 def shares_of(context: Context, depth: Depth) -> tuple[float, ...]:
-    """The shares that are tried: the whole way alone where a whole network writes. Its loss, which would choose, does
-    not tell which answers are better: three quarters lost less, and made more errors (docs/log.md).
+    """The shares that are tried: the whole way alone where a whole network writes. Its loss, which would choose, is
+    that of given words, and no good guide to answers (docs/log.md).
     """
     return SHARES[:1] if depth.cut is None and context.task.decision_rows is not None else SHARES
 
