@@ -49,7 +49,9 @@ def test_prove_trains_to_the_end_and_adds_what_it_found_to_the_run(run: Path) ->
     # without test rows the first fold is scored; the network learnt from the other four
     assert (proof["labels"], proof["rows"]) == (48, 12)
     rounds = proof["rounds"]
-    assert all(later["epochs"] in (r["epochs"], 2 * r["epochs"]) for r, later in itertools.pairwise(rounds))
+    for earlier, later in itertools.pairwise(rounds):  # as many epochs once more only at a lower rate
+        again = later["epochs"] == earlier["epochs"] and later["rate"] < earlier["rate"]
+        assert again or later["epochs"] == 2 * earlier["epochs"]
     losses = [r["loss"] for r in rounds]
     assert proof["epochs"] == rounds[losses.index(min(losses))]["epochs"]
     assert proof["rate"] == rounds[losses.index(min(losses))]["rate"]
