@@ -21,7 +21,7 @@ from runs import fit, fresh_cache
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("--minutes", type=float, default=6.0, help="of pretraining, where there is none yet")
+    made.add_argument("--minutes", type=float, default=8.0, help="of pretraining, where there is none yet")
     made.add_argument("--budget", default="4m", help="budget of each headstart fit")
     made.add_argument("--seeds", type=int, default=1, help="splits: seeds 0, 1, …")
     arguments = made.parse_args()

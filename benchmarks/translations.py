@@ -1,7 +1,7 @@
 """English package descriptions into German: a T5 pretrained for minutes on both languages, against itself untouched,
 the same network from random weights, and naive texts. Same pairs, same budget.
 
-A few million parameters and a few thousand pairs translate poorly; what is shown is what pretraining buys.
+A million parameters and a few thousand pairs translate poorly; what is shown is what pretraining buys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAIRS, LONGEST = 4000, 240  # characters of a side
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("--minutes", type=float, default=6.0, help="of pretraining, where there is none yet")
+    made.add_argument("--minutes", type=float, default=8.0, help="of pretraining, where there is none yet")
     made.add_argument("--budget", default="5m", help="budget of each headstart fit")
     made.add_argument("--seeds", type=int, default=1, help="splits: seeds 0, 1, …")
     arguments = made.parse_args()

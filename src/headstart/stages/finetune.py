@@ -77,7 +77,7 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
     elif not depths:
         ladder.reasons.append("the states that tuning starts from would not fit the disk")
         context.warnings.append(f"No tuning: {ladder.reasons[-1]}.")
-    context.reserve_seconds = reserve(context, selected, replaced)
+    context.reserve_seconds = reserve(context, selected, replaced, replaced.seconds_per_output)
     if depths:
         _prepare_views(context, selected, replaced)
     planned, failures = context.plan.rungs, 0
@@ -107,6 +107,9 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
                 return
             continue
         ladder.kept, failures = attempt, 0
+        if context.task.control_is_untuned:  # an untouched model may repeat itself for long; a tuned one was timed
+            needed = reserve(context, selected, replaced, min(attempt.answer_s, replaced.seconds_per_output))
+            context.reserve_seconds = min(context.reserve_seconds, needed)
         _carry_on(context, selected, replaced, attempt)
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"

@@ -34,7 +34,8 @@ class Attempt:
 
     epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned to the tuned
     weights. folds: the network that ships goes on from the first. step_s: seconds of a training step; pass_s: of one
-    pass over all development rows; refit_s: of fitting the head anew after one.
+    pass over all development rows; refit_s: of fitting the head anew after one; answer_s: of an answer to a held-out
+    row, from its state.
     """
 
     depth: Depth
@@ -46,6 +47,7 @@ class Attempt:
     step_s: float
     pass_s: float
     refit_s: float = 0.0
+    answer_s: float = 0.0
 
     @property
     def final_s(self) -> float:
@@ -122,6 +124,7 @@ class _Trial:
         self.needs_all = context.needs_all_folds
         self.folds: list[Fold] = []
         self.scored = 0
+        self.answered, self.answering_s = 0, 0.0
 
     def add_fold(self) -> str:
         """Tune the next fold, of the rung before as well where it has not seen it; why that broke off, or ""."""
@@ -158,7 +161,10 @@ class _Trial:
         recipe = recipe_of(context, selected, self.depth)
         pass_s = step_s * len(context.split.dev) / recipe.batch_size
         plan = replace(self.plan, folds=len(folds))
-        return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s, refit_seconds(recipe, pass_s))
+        refit_s, answer_s = refit_seconds(recipe, pass_s), self.answering_s / self.answered
+        if self.depth.cut is None:
+            answer_s = max(0.0, answer_s - 1.0 / selected.extractor.stock_rate)
+        return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s, refit_s, answer_s)
 
     def _score(self) -> None:
         """Outputs of all folds so far, at the share of the way that suits them best."""
@@ -181,7 +187,10 @@ class _Trial:
         return np.concatenate([outputs, others])[np.argsort(joined)], np.sort(joined)
 
     def _held(self, folds: Sequence[Fold]) -> tuple[Outputs, Rows]:
-        return held_outputs(self.context, self.selected, self.depth, folds, self.share)
+        begin = time.perf_counter()
+        outputs, rows = held_outputs(self.context, self.selected, self.depth, folds, self.share)
+        self.answered, self.answering_s = self.answered + len(rows), self.answering_s + time.perf_counter() - begin
+        return outputs, rows
 
     def _difference(self, level: float) -> Interval:
         self._score()

@@ -220,9 +220,12 @@ def affordable_final(context: Context, epochs: int, pass_s: float, refit_s: floa
     return min(epochs, max(0, int(left / (FINAL_SAFETY * pass_s))))
 
 
-def reserve(context: Context, selected: Selected, replaced: Replaced) -> float:
-    """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report."""
-    stock = _answering_s(context, selected, replaced)
+def reserve(context: Context, selected: Selected, replaced: Replaced, answer_s: float) -> float:
+    """Seconds kept for saving, the stock loader's pass over the test rows, baselines, controls and the report.
+
+    answer_s: of an answer of the saved model, from a row's state.
+    """
+    stock = _answering_s(context, selected, answer_s)
     control = control_size(context, selected, replaced.seconds_per_output, _n_test(context))
     curve = CURVE_SHARE * context.clock.budget_seconds if context.task.label_curve else 0.0
     scratch = 0.0 if context.task.control_is_untuned else SCRATCH_SHARE * context.clock.budget_seconds
@@ -234,17 +237,16 @@ def _n_test(context: Context) -> int:
     return len(context.split.test) or len(context.split.dev) // context.split.n_folds
 
 
-def _answering_s(context: Context, selected: Selected, replaced: Replaced) -> float:
+def _answering_s(context: Context, selected: Selected, answer_s: float) -> float:
     """Seconds of the saved model's answers to the test rows."""
-    row_s = replaced.seconds_per_output + context.passes_per_test / selected.extractor.stock_rate
-    return _n_test(context) * row_s
+    return _n_test(context) * (answer_s + context.passes_per_test / selected.extractor.stock_rate)
 
 
 def _spared(context: Context, selected: Selected, replaced: Replaced, depth: Depth) -> float:
     """Seconds of answers that the first rung behind an untouched model may have in place of some test rows."""
     is_first = not context.plan.rungs or context.plan.rungs[0].name == depth.name
     given = is_first and context.task.control_is_untuned and len(context.split.test)
-    return SPARED * _answering_s(context, selected, replaced) if given else 0.0
+    return SPARED * _answering_s(context, selected, replaced.seconds_per_output) if given else 0.0
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float | str:
