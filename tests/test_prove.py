@@ -65,6 +65,18 @@ def test_prove_trains_to_the_end_and_adds_what_it_found_to_the_run(run: Path) ->
     assert ("until more epochs did not help" in page) == proof["converged"]
 
 
+def test_a_translator_is_proved_by_as_many_texts_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    data, model = tiny.pair_data(tmp_path / "pairs.csv"), tiny.pair_model(tmp_path / "model")
+    headstart.fit(data, model=str(model), budget="60s", out=str(tmp_path / "run"), depth="head", offline=True)
+    proof = headstart.prove(tmp_path / "run", budget="20s")
+    scored = len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines())
+    assert 0 < proof["rows"] <= scored and proof["metric"] == "chrf"
+    assert proof["points"] == [] and all(r["score"] is None for r in proof["rounds"])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "And from random weights?" in page and proof["sentence"].split(":")[0] in page
+
+
 def test_other_data_are_refused(run: Path, tmp_path: Path) -> None:
     other = tiny.image_data(tmp_path / "other", per_class=20)
     with pytest.raises(DataError, match="are not those that"):

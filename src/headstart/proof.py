@@ -16,6 +16,7 @@ from headstart.comparison import read_scored
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import RunError
 from headstart.features import Features
+from headstart.heads.head import Outputs
 from headstart.problem import Problem, Rows
 from headstart.report import write_report
 from headstart.run_dir import RunDir
@@ -45,7 +46,10 @@ def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = No
         found = converge(random, learnt, clock, reporter)
     if isinstance(found, str):
         raise RunError(f"Nothing could be trained from random weights: {found}. Give more time with --budget.")
-    proof = _compared(reopened, random, found, learnt, tested, transfer)
+    with clock.stage("score"):
+        outputs, answered = random.answers(found.module, tested, clock.left)
+    tested, transfer = tested[answered], [transfer[i] for i in answered]
+    proof = _compared(reopened, random, found, learnt, tested, transfer, outputs)
     if reopened.task.label_curve is not None:
         with clock.stage("label multiplier"):
             proof["multiplier"] = _multiplier(
@@ -92,10 +96,16 @@ def _rows(reopened: Reopened) -> tuple[Rows, Rows, list[Prediction]]:
 
 
 def _compared(
-    reopened: Reopened, random: FromRandom, found: Converged, learnt: Rows, tested: Rows, transfer: Sequence[Prediction]
+    reopened: Reopened,
+    random: FromRandom,
+    found: Converged,
+    learnt: Rows,
+    tested: Rows,
+    transfer: Sequence[Prediction],
+    outputs: Outputs,
 ) -> dict[str, Any]:
     task, problem, head = reopened.task, random.problem, reopened.task.head
-    outputs = head.tempered(random.outputs(found.module, tested), found.temperature)
+    outputs = head.tempered(outputs, found.temperature)
     groups = problem.groups[tested]
     scratch = task.score(head.predictions(problem, outputs, tested), groups, np.random.default_rng(0))
     ours = task.score(transfer, groups, np.random.default_rng(0))
@@ -131,9 +141,10 @@ def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     spent = sum(r["seconds"] for r in content["rounds"])
     if not content["has_learnt"]:
         most = max(r["epochs"] for r in content["rounds"])
+        epochs = f"{most} epoch{'s' if most != 1 else ''}"
         return (
             f"From random weights the same network learnt nothing from {content['scratch_labels']:,} labels in "
-            f"{spent:.0f} s, up to {most} epochs ({theirs:.1f}% on {content['rows']:,} rows): there is nothing to "
+            f"{spent:.0f} s, up to {epochs} ({theirs:.1f}% on {content['rows']:,} rows): there is nothing to "
             f"compare with. The whole run with transfer took {content['transfer_seconds']:.0f} s: {ours:.1f}%."
         )
     ahead = "Transfer helped" if content["converged"] else "Transfer is ahead so far"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.stages.converge import LOWER_RATE, Converged, converge
+from headstart.stages.converge import ANSWERS_SHARE, LOWER_RATE, Converged, converge
+from headstart.stages.from_random import WRITTEN, FromRandom, Timeline
 from headstart.types import Silent
 
 ROWS = 60
@@ -23,7 +24,7 @@ class Random:
         self.seconds, self.slow, self.trained = left, slow, list[tuple[int, int, bool]]()
         self.rates: list[float] = []
         self.problem = SimpleNamespace(labels=np.arange(ROWS) % 2, groups=np.arange(ROWS), seed=0)
-        self.rate, self.needs_rate = 1.0, (0.0, 1.0)
+        self.rate, self.needs_rate, self.writes = 1.0, (0.0, 1.0), False
         head = SimpleNamespace(calibrate=lambda *a: 1.0, dev_loss=lambda problem, module, rows: 1.0 / module.epochs)
         self.task = SimpleNamespace(head=head)
 
@@ -122,3 +123,38 @@ def test_a_last_training_that_is_cut_short_does_not_count(monkeypatch: pytest.Mo
     monkeypatch.setattr(random, "fit", slower)
     found = found_by(random)
     assert random.trained[-1] == (ROWS, 5, True) and found.labels == LEARNT and found.module.epochs == 5
+
+
+def test_texts_are_written_once_and_their_time_is_kept_back() -> None:
+    def answered(*args: Any) -> Any:
+        raise AssertionError("an untrained network's texts have no end")
+
+    random: Any = Random(400.0)
+    random.writes, random.outputs = True, answered
+    found = found_by(random)
+    assert found.rounds[0]["score"] is None and not found.points
+    # 300 s for training: 5, 10 and 20 epochs of 5 s each would leave 125, and 40 % of them are too little
+    assert [t[1] for t in random.trained] == [5, 10, 10]
+    assert random.seconds >= ANSWERS_SHARE * 400
+
+
+def test_as_many_texts_are_written_as_the_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, seconds = np.arange(100, 200), [1.0]
+    problem, task = SimpleNamespace(seed=0), SimpleNamespace(decision_rows=50)
+    random = FromRandom(task, problem)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        FromRandom, "outputs", lambda self, module, rows: np.array([f"row {r}" for r in rows], dtype=object)
+    )
+    module: Any = None
+    outputs, positions = random.answers(module, rows, lambda: seconds[0])
+    assert positions.tolist() == list(range(100)) and outputs.tolist() == [f"row {r}" for r in rows]
+    outputs, positions = random.answers(module, rows, lambda: -1.0)
+    assert len(positions) == WRITTEN and (np.diff(positions) > 0).all() and positions.max() >= WRITTEN
+    assert outputs.tolist() == [f"row {rows[p]}" for p in positions]
+
+
+def test_a_timeline_without_scores_counts_seconds() -> None:
+    timeline = Timeline([], None)
+    timeline.step()
+    timeline.step(end=True)
+    assert not timeline.points and timeline.seconds > 0

@@ -22,6 +22,7 @@ ENOUGH = 0.01  # a round must lower the validation loss by this share, or more e
 LOWER_RATE = 0.2  # of the recipe's rate, tried beside it until a network learns: deep ones without shortcuts need it
 MOST_EPOCHS_IN_VAIN = 160  # of a round: a network that has learnt nothing until then will not
 ROUND_SHARE = 0.4  # of the seconds left, that a round may take; the last training must fit too
+ANSWERS_SHARE = 0.25  # of the seconds left, kept back for answers where these are texts
 TOLD = ("epochs", "rate", "seconds", "loss", "score", "stopped")
 MARKS = 8  # points of the curve for each round, in even ratios of its seconds
 
@@ -53,6 +54,11 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
     Until one has learnt, rounds from the second on are run at a lower rate as well.
     """
     problem, head = random.problem, random.task.head
+    kept_back = ANSWERS_SHARE * clock.left() if random.writes else 0.0
+
+    def left() -> float:
+        return clock.left() - kept_back
+
     parts = grouped_folds(problem.labels[rows], problem.groups[rows], VALIDATION_PARTS, problem.seed + 6)
     learnt, held = rows[parts != 0], rows[parts == 0]
     step_s = random.seconds_per_step(learnt)
@@ -63,12 +69,12 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
     rounds: list[dict[str, Any]] = []
     epochs, has_learnt, is_converged = max(FIRST_EPOCHS, math.ceil(FIRST_STEPS / steps)), False, False
     while has_learnt or epochs <= MOST_EPOCHS_IN_VAIN:
-        fitting = int(ROUND_SHARE * clock.left() / epoch_s)
+        fitting = int(ROUND_SHARE * left() / epoch_s)
         if fitting < epochs:
             if rounds or fitting < 1:
                 break
             epochs = fitting
-        found = _round(random, learnt, held, epochs, epochs * epoch_s, clock, reporter)
+        found = _round(random, learnt, held, epochs, epochs * epoch_s, left, reporter)
         rounds.append({k: v for k, v in found.items() if k in TOLD})
         is_converged = has_learnt and best is not None and found["loss"] > (1 - ENOUGH) * best["loss"]
         best = found if best is None else min(best, found, key=lambda r: r["loss"])
@@ -81,13 +87,13 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
             random = random.at(best["rate"] if has_learnt else 1.0)
             epochs *= 2
     if best is None:
-        return f"one epoch takes about {epoch_s:.0f} s, and {max(clock.left(), 0):.0f} s are left"
+        return f"one epoch takes about {epoch_s:.0f} s, and {max(left(), 0):.0f} s are left for all of them"
     random = random.at(best["rate"])
-    temperature = head.calibrate(problem, best["outputs"], held)
+    temperature = 1.0 if best["outputs"] is None else head.calibrate(problem, best["outputs"], held)
     module, labels = best["module"], len(learnt)
-    if clock.left() > best["seconds"] * len(rows) / len(learnt):
+    if left() > best["seconds"] * len(rows) / len(learnt):
         whole = random.build(problem.seed)
-        last = random.fit(whole, rows, best["epochs"], reporter, "From random weights, all rows", _ended(clock))
+        last = random.fit(whole, rows, best["epochs"], reporter, "From random weights, all rows", _ended(left))
         if not last.stopped:  # what is cut short has hardly left its random weights
             module, labels = whole, len(rows)
     return Converged(
@@ -96,22 +102,29 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
 
 
 def _round(
-    random: FromRandom, learnt: Rows, held: Rows, epochs: int, seconds: float, clock: Clock, reporter: Reporter
+    random: FromRandom,
+    learnt: Rows,
+    held: Rows,
+    epochs: int,
+    seconds: float,
+    left: Callable[[], float],
+    reporter: Reporter,
 ) -> dict[str, Any]:
-    """One training with a whole schedule; its curve."""
+    """One training with a whole schedule; its curve, and its answers to held rows, where these are no texts."""
     module, shown = random.build(random.problem.seed), scored_rows(held)
     marks = np.geomspace(seconds / 2**MARKS, seconds, MARKS + 1)[:-1].tolist()
-    timeline = Timeline(marks, lambda: random.score(random.outputs(module, shown), shown))
-    what = f"From random weights, {epochs} epochs"
-    trained = random.fit(module, learnt, epochs, reporter, what, _ended(clock), timeline)
-    outputs = random.outputs(module, held)
+    score = None if random.writes else lambda: random.score(random.outputs(module, shown), shown)
+    timeline = Timeline(marks, score)
+    what = f"From random weights, {epochs} epoch{'s' if epochs != 1 else ''}"
+    trained = random.fit(module, learnt, epochs, reporter, what, _ended(left), timeline)
+    outputs = None if random.writes else random.outputs(module, held)
     loss = random.task.head.dev_loss(random.problem, module, held)
     return {
         "epochs": epochs,
         "rate": random.rate,
         "seconds": timeline.seconds,
         "loss": loss,
-        "score": random.score(outputs, held),
+        "score": None if outputs is None else random.score(outputs, held),
         "stopped": trained.stopped,
         "outputs": outputs,
         "module": module,
@@ -119,5 +132,5 @@ def _round(
     }
 
 
-def _ended(clock: Clock) -> Callable[[], bool]:
-    return lambda: clock.left() <= 0
+def _ended(left: Callable[[], float]) -> Callable[[], bool]:
+    return lambda: left() <= 0

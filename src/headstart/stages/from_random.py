@@ -26,6 +26,7 @@ SAMPLE = 32  # inputs that batch norm begins with
 PACE_STEPS = 3
 ALIKE = 8  # inputs of one length from which all are taken to be alike
 SCORED_ROWS = 200  # at most, at each point of the curve
+WRITTEN = 16  # answers that are written before the clock is looked at
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class Point:
 
 @dataclass
 class Timeline:
-    """The score against seconds of training. marks: seconds after which it is scored, ascending."""
+    """The score against seconds of training. marks: seconds after which it is scored, ascending. score: None where
+    that costs too much; then there are seconds alone.
+    """
 
     marks: Sequence[float]
-    score: Callable[[], float]
+    score: Callable[[], float] | None
     points: list[Point] = field(default_factory=list)
     seconds: float = 0.0
     _last: float = field(default_factory=time.perf_counter)
@@ -49,7 +52,8 @@ class Timeline:
     def step(self, end: bool = False) -> None:
         """Told of each step, and of the end of training."""
         self.seconds += time.perf_counter() - self._last
-        if end or (len(self.points) < len(self.marks) and self.seconds >= self.marks[len(self.points)]):
+        is_due = end or (len(self.points) < len(self.marks) and self.seconds >= self.marks[len(self.points)])
+        if is_due and self.score is not None:
             self.points.append(Point(self.seconds, self.score()))
         self._last = time.perf_counter()
 
@@ -63,6 +67,11 @@ class FromRandom:
     task: Task
     problem: Problem
     rate: float = 1.0
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are texts: they take long, and longest where nothing was learnt, as they do not end."""
+        return self.task.decision_rows is not None
 
     def at(self, rate: float) -> FromRandom:
         """The same, trained at another rate."""
@@ -137,6 +146,23 @@ class FromRandom:
     def outputs(self, module: Tunable, rows: Rows) -> Outputs:
         """What the network answers for these rows."""
         return self.task.head.outputs(self.problem, module, rows, Silent())
+
+    def answers(self, module: Tunable, rows: Rows, left: Callable[[], float]) -> tuple[Outputs, NDArray[np.int64]]:
+        """Outputs, and the positions of their rows: all; of texts, drawn at random, as many as the seconds left allow,
+        and a first few in any case.
+        """
+        if not self.writes:
+            return self.outputs(module, rows), np.arange(len(rows))
+        mixed = np.random.default_rng([self.problem.seed, 9]).permutation(len(rows))
+        outputs: list[Any] = []
+        for start in range(0, len(rows), WRITTEN):
+            begin = time.perf_counter()
+            outputs += list(self.outputs(module, rows[mixed[start : start + WRITTEN]]))
+            if left() < time.perf_counter() - begin:
+                break
+        answered = mixed[: len(outputs)]
+        order = np.argsort(answered)
+        return np.array(outputs, dtype=object)[order], answered[order]
 
     def score(self, outputs: Outputs, rows: Rows) -> float:
         """The headline metric of these outputs."""
