@@ -31,7 +31,7 @@ PAIRS = 2400
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--minutes", type=float, default=8.0, help="of training")
-    made.add_argument("--out", type=Path, default=HERE / "out" / "t5", help="folder of checkpoints and pairs")
+    made.add_argument("--out", type=Path, default=HERE / "out" / "t5-copying", help="folder of checkpoints and pairs")
     arguments = made.parse_args()
     pretrain(arguments.out, arguments.minutes)
 

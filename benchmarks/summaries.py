@@ -27,7 +27,7 @@ def main() -> None:
     arguments = made.parse_args()
     records = Records("summaries", arguments.results, small=False)
     records.open(arguments)
-    folder = HERE / "out" / "t5"
+    folder = HERE / "out" / "t5-copying"
     if not (folder / "pretrained" / "config.json").is_file():
         pretrain(folder, arguments.minutes)
     rows = compare(arguments, records, folder, [], "rouge_l", lambda target, text: row_rouge(target, text)["rougeL"])

@@ -30,7 +30,7 @@ def main() -> None:
     arguments = made.parse_args()
     records = Records("translations", arguments.results, small=False)
     records.open(arguments)
-    folder = HERE / "out" / "t5-de"
+    folder = HERE / "out" / "t5-copying-de"
     if not (folder / "pretrained" / "config.json").is_file():
         _pretrain(folder, arguments.minutes)
     columns = ["--input-column", "en", "--target-column", "de", "--group-column", "origin"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 from pathlib import Path
@@ -14,7 +15,8 @@ import tiny
 from headstart.cli import cli
 from headstart.errors import DataError, RunError
 from headstart.report import write_report
-from headstart.stages import scratch
+from headstart.stages import from_random, scratch
+from headstart.stages.from_random import FromRandom
 
 pytestmark = pytest.mark.slow  # whole fits, one after another
 
@@ -69,12 +71,19 @@ def test_a_translator_is_proved_by_as_many_texts_as_fit(tmp_path: Path, monkeypa
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     data, model = tiny.pair_data(tmp_path / "pairs.csv"), tiny.pair_model(tmp_path / "model")
     headstart.fit(data, model=str(model), budget="60s", out=str(tmp_path / "run"), depth="head", offline=True)
-    proof = headstart.prove(tmp_path / "run", budget="20s")
+    outputs, seen = FromRandom.outputs, list[tuple[int, ...]]()
+    monkeypatch.setattr(FromRandom, "outputs", lambda *a: seen.append(a[0].problem.backbone.search) or outputs(*a))
+    monkeypatch.setattr(from_random, "WRITTEN", 8)
     scored = len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines())
-    assert 0 < proof["rows"] <= scored and proof["metric"] == "chrf"
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    proof = headstart.prove(tmp_path / "run", budget="30s")
+    assert (proof["of_rows"], proof["metric"]) == (scored, "chrf")
+    assert proof["rows"] == min(8 * len(seen), scored) > 0  # how many fit depends on the machine
+    assert set(seen) == {(plan["decoding"], plan["length_penalty"])}
+    told = f"{proof['rows']} of {scored}" if proof["rows"] < scored else str(scored)
+    assert f" on {told} rows)" in proof["sentence"]
     assert proof["points"] == [] and all(r["score"] is None for r in proof["rounds"])
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "And from random weights?" in page and proof["sentence"].split(":")[0] in page
+    assert html.escape(proof["sentence"]) in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_other_data_are_refused(run: Path, tmp_path: Path) -> None:

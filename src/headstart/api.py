@@ -65,7 +65,7 @@ def prove(
     run: str | Path, *, budget: str | float = "2h", data: str | Path | None = None, reporter: Reporter | None = None
 ) -> dict[str, Any]:
     """Train a finished run's network from random weights as long as it helps, and compare on the rows that it was
-    scored on.
+    scored on; where answers are texts, on as many of these as fit.
 
     budget: "20m", "2h" or seconds. data: where the run's data lie now. Returns what is added to the run's result.json
     as `proof`: scores (metrics of scratch and transfer), gain (paired, 95% interval), converged, rounds, points,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from headstart.data.split import group_indices, label_indices
 from headstart.errors import RunError
 from headstart.features import Features
 from headstart.heads.head import Outputs
+from headstart.heads.seq2seq import Generator
 from headstart.problem import Problem, Rows
 from headstart.report import write_report
 from headstart.run_dir import RunDir
+from headstart.stages.answers import CLOSING_S
 from headstart.stages.converge import Converged, converge
 from headstart.stages.from_random import FromRandom, from_random
 from headstart.stages.multiplier import label_multiplier
@@ -29,8 +31,8 @@ from headstart.types import Prediction, Reporter
 
 
 def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = None) -> dict[str, Any]:
-    """Train from random weights, score on the rows that the run was scored on, and add `proof` to its result.json and
-    report.
+    """Train from random weights, score on the rows that the run was scored on (of texts, on as many as fit), and add
+    `proof` to its result.json and report.
 
     data: where the run's data lie now; where they lay, if left out.
     Raises RunError for a folder that is no finished run or where the time does not suffice, DataError where the data
@@ -42,14 +44,16 @@ def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = No
         problem = _problem(reopened, reporter, clock)
     learnt, tested, transfer = _rows(reopened)
     random = from_random(reopened.task, problem)
+    if random.writes and reopened.plan.decoding:  # as the run's model does
+        cast(Generator, random.problem.backbone).search = reopened.plan.decoding, reopened.plan.length_penalty
     with clock.stage("train from random weights"):
         found = converge(random, learnt, clock, reporter)
     if isinstance(found, str):
         raise RunError(f"Nothing could be trained from random weights: {found}. Give more time with --budget.")
     with clock.stage("score"):
-        outputs, answered = random.answers(found.module, tested, clock.left)
-    tested, transfer = tested[answered], [transfer[i] for i in answered]
-    proof = _compared(reopened, random, found, learnt, tested, transfer, outputs)
+        outputs, answered = random.answers(found.module, tested, lambda: clock.left() - CLOSING_S)
+    of, tested, transfer = len(tested), tested[answered], [transfer[i] for i in answered]
+    proof = _compared(reopened, random, found, learnt, tested, transfer, outputs, of)
     if reopened.task.label_curve is not None:
         with clock.stage("label multiplier"):
             proof["multiplier"] = _multiplier(
@@ -103,7 +107,9 @@ def _compared(
     tested: Rows,
     transfer: Sequence[Prediction],
     outputs: Outputs,
+    of: int,
 ) -> dict[str, Any]:
+    """of: rows that the run was scored on."""
     task, problem, head = reopened.task, random.problem, reopened.task.head
     outputs = head.tempered(outputs, found.temperature)
     groups = problem.groups[tested]
@@ -115,6 +121,7 @@ def _compared(
         "labels": len(learnt),
         "scratch_labels": found.labels,
         "rows": len(tested),
+        "of_rows": of,
         "scores": {"scratch": scratch.to_json(), "transfer": ours.to_json()},
         "gain": gain.to_json(),
         "epochs": found.epochs,
@@ -139,12 +146,15 @@ def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     gain, metric = content["gain"], content["metric"]
     ours, theirs = (100 * content["scores"][who][metric]["value"] for who in ("transfer", "scratch"))
     spent = sum(r["seconds"] for r in content["rounds"])
+    scored = f"{content['rows']:,} rows"
+    if content["rows"] < content["of_rows"]:
+        scored = f"{content['rows']:,} of {content['of_rows']:,} rows"
     if not content["has_learnt"]:
         most = max(r["epochs"] for r in content["rounds"])
         epochs = f"{most} epoch{'s' if most != 1 else ''}"
         return (
             f"From random weights the same network learnt nothing from {content['scratch_labels']:,} labels in "
-            f"{spent:.0f} s, up to {epochs} ({theirs:.1f}% on {content['rows']:,} rows): there is nothing to "
+            f"{spent:.0f} s, up to {epochs} ({theirs:.1f}% on {scored}): there is nothing to "
             f"compare with. The whole run with transfer took {content['transfer_seconds']:.0f} s: {ours:.1f}%."
         )
     ahead = "Transfer helped" if content["converged"] else "Transfer is ahead so far"
@@ -155,7 +165,7 @@ def _sentence(reopened: Reopened, content: dict[str, Any]) -> str:
     return (
         f"{verdict}: {100 * gain['value']:+.1f} {unit} over the same network trained from random weights on {part}the "
         f"same {content['labels']:,} labels (95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}; "
-        f"{ours:.1f}% against {theirs:.1f}% on {content['rows']:,} rows). It was trained {how}: {spent:.0f} s, "
+        f"{ours:.1f}% against {theirs:.1f}% on {scored}). It was trained {how}: {spent:.0f} s, "
         "where the whole run with transfer took "
         f"{content['transfer_seconds']:.0f} s."
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.stages.converge import ANSWERS_SHARE, LOWER_RATE, Converged, converge
+from headstart.stages.answers import CLOSING_S
+from headstart.stages.converge import LOWER_RATE, Converged, converge
 from headstart.stages.from_random import WRITTEN, FromRandom, Timeline
 from headstart.types import Silent
 
@@ -45,7 +46,7 @@ class Random:
             timeline: Any = None) -> Any:  # fmt: skip
         seconds = self.slow * epochs * len(rows) / 10
         stopped = "out of time" if seconds > self.seconds else ""
-        self.seconds -= seconds
+        self.seconds, self.out_of_time = self.seconds - seconds, out_of_time
         module.epochs = min(epochs, 10) if self.needs_rate[0] <= self.rate <= self.needs_rate[1] else 1
         self.rates.append(self.rate)
         self.trained.append((len(rows), epochs, bool(stopped)))
@@ -133,9 +134,12 @@ def test_texts_are_written_once_and_their_time_is_kept_back() -> None:
     random.writes, random.outputs = True, answered
     found = found_by(random)
     assert found.rounds[0]["score"] is None and not found.points
-    # 300 s for training: 5, 10 and 20 epochs of 5 s each would leave 125, and 40 % of them are too little
+    # 292 s for training: after 5 and 10 epochs of 5 s each 217 are left, and 20 epochs take more than 0.4 of them
     assert [t[1] for t in random.trained] == [5, 10, 10]
-    assert random.seconds >= ANSWERS_SHARE * 400
+    ended = []
+    for random.seconds in (99 + CLOSING_S, 101 + CLOSING_S):  # a quarter of 400 s
+        ended.append(random.out_of_time())
+    assert ended == [True, False]
 
 
 def test_as_many_texts_are_written_as_the_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,11 +74,11 @@ def climb(
     cuts: Any = None,
     contrast: float = 0.0,
     first: str = "",
-    answer_s: float = 0.5,
+    answer_s: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
-    An answer takes half a second by the untuned model, answer_s by a tuned one; what is kept back is for 20 of them.
+    An answer takes half a second by the untuned model, answer_s by the tuned ones; what is kept back is for 20 of them.
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
     seen: list[tuple[str, str, float]] = []
@@ -91,11 +91,13 @@ def climb(
         if isinstance(outcome, type):
             raise outcome
         planned, made = RungPlan(depth.name, 3, 4), rung(depth.name, outcome)
-        return Attempt(depth, planned, made, 4, 1.0, [], step_s=0.1, pass_s=FINAL_S / (SAFETY * 2), answer_s=answer_s)
+        return Attempt(depth, planned, made, 4, 1.0, [], step_s=0.1, pass_s=FINAL_S / (SAFETY * 2),
+                       answer_s=answer_s[len(seen) - 1])  # fmt: skip
 
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda c, s, r, answer_s: 20.0 * answer_s)
+    monkeypatch.setattr(finetune, "stock_answer_s", lambda context, rung, answer_s: answer_s)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
     selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first)
     replaced: Any = SimpleNamespace(rung=rung("head"), final=None, seconds_per_output=0.5)
@@ -116,13 +118,16 @@ def test_as_long_as_it_pays_the_next_rung_is_tried(monkeypatch: pytest.MonkeyPat
 
 def test_a_tuned_writer_keeps_back_what_its_own_answers_take(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the untuned model answers as well; a tuned one may be quicker, as it does not repeat itself."""
-    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": 0.1, "all": 0.1}
-    for task, answer_s, kept_back in (("translation", 0.1, 2.0), ("translation", 0.8, 10.0),
-                                      ("image-classification", 0.1, 10.0)):  # fmt: skip
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
+    for task, answer_s, kept_back in (
+        ("translation", (0.1, 0.3, 0.0), (2.0, 6.0)),  # the second one that pays takes longer again
+        ("translation", (0.8, 0.8, 0.0), (10.0, 10.0)),
+        ("image-classification", (0.1, 0.3, 0.0), (10.0, 10.0)),
+    ):
         context = context_of()
         context.task = TASKS[task]
         _, seen = climb(monkeypatch, outcomes, context, answer_s=answer_s)
-        assert [seconds for _, _, seconds in seen] == [10.0, kept_back + FINAL_S, kept_back + FINAL_S]
+        assert [seconds for _, _, seconds in seen] == [10.0, *(seconds + FINAL_S for seconds in kept_back)]
 
 
 def test_two_rungs_in_a_row_that_do_not_pay_end_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,36 @@ def test_where_answers_are_costly_a_first_part_of_them_may_do(monkeypatch: pytes
     assert len(forced.attempt(BLOCK, block={1: (-0.1, 0.05)}).rung.rows) == 32  # nothing is decided
 
 
+def test_answers_are_timed_without_the_network_s_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 held-out rows at half a second each; from the inputs half of that is their pass."""
+    for depth, answer_s in ((BLOCK, 0.5), (Depth("all", "whole network", None, 1.0), 0.25)):
+        ladder, now = Ladder(monkeypatch, folds=1), [0.0]
+        outputs = ladder._outputs
+
+        def slow(*args: Any, now: list[float] = now, outputs: Any = outputs) -> Any:
+            made = outputs(*args)
+            now[0] += 0.5 * len(made[1])
+            return made
+
+        monkeypatch.setattr(rung_stage, "held_outputs", slow)
+        monkeypatch.setattr(rung_stage, "time", SimpleNamespace(perf_counter=lambda now=now: now[0]))
+        ladder.selected.extractor = SimpleNamespace(stock_rate=4.0)
+        assert ladder.attempt(depth, **{depth.name: {1: (-0.1, 0.05)}}).answer_s == pytest.approx(answer_s)
+
+
+def test_the_stock_loader_s_batches_hold_answers_of_any_length() -> None:
+    """16 rows are answered together until the longest text ends; sorted by targets, half of the batches are short."""
+    targets = ["a" * 10, "a" * 100] * 32
+    context: Any = SimpleNamespace(
+        dataset=SimpleNamespace(examples=[SimpleNamespace(target=target) for target in targets]),
+        rng=lambda offset: np.random.default_rng(offset),
+    )
+    rows = np.arange(64)
+    for texts, times in ((targets, 400 / 220), (["a" * 50] * 64, 1.0), ([""] * 64, 1.0)):
+        rung = Rung("all", "", Interval(0, 0, 0, 64), np.array(texts, dtype=object), rows, 0.0)
+        assert tuning_plan.stock_answer_s(context, rung, 2.0) == pytest.approx(2.0 * times)
+
+
 def test_better_but_not_clearly_takes_more_folds_of_both_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = Ladder(monkeypatch)
     block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})

@@ -16,9 +16,9 @@ import click
 def command(run: str, budget: str, data: str | None, as_json: bool) -> None:
     """Train RUN's network from random weights as long as it helps, and compare.
 
-    Same network, same labels, same views of the inputs; scored on the same rows as RUN, paired. Where the time allows,
-    also on smaller parts of the labels, to say how many labels transfer was worth. The proof is added to RUN's
-    result.json and report.html.
+    Same network, same labels, same views of the inputs; scored on the same rows as RUN (of texts, on as many as fit),
+    paired. Where the time allows, also on smaller parts of the labels, to say how many labels transfer was worth. The
+    proof is added to RUN's result.json and report.html.
     """
     from headstart.budget import Clock
     from headstart.cli.fit import forbid_network

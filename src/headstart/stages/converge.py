@@ -13,6 +13,7 @@ from headstart.budget import Clock
 from headstart.data.folds import grouped_folds
 from headstart.heads.head import Tunable
 from headstart.problem import Rows
+from headstart.stages.answers import CLOSING_S
 from headstart.stages.from_random import FromRandom, Timeline, scored_rows
 from headstart.types import Reporter
 
@@ -54,7 +55,7 @@ def converge(random: FromRandom, rows: Rows, clock: Clock, reporter: Reporter) -
     Until one has learnt, rounds from the second on are run at a lower rate as well.
     """
     problem, head = random.problem, random.task.head
-    kept_back = ANSWERS_SHARE * clock.left() if random.writes else 0.0
+    kept_back = CLOSING_S + ANSWERS_SHARE * clock.left() if random.writes else 0.0
 
     def left() -> float:
         return clock.left() - kept_back

@@ -16,7 +16,7 @@ from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected, missing_rows
-from headstart.stages.tuning_plan import reserve
+from headstart.stages.tuning_plan import reserve, stock_answer_s
 from headstart.stages.views import add_views, choose_views
 
 STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
@@ -81,6 +81,7 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
     if depths:
         _prepare_views(context, selected, replaced)
     planned, failures = context.plan.rungs, 0
+    most: float | None = None  # that is kept back: what an untouched model's answers take
     context.plan = context.plan.with_(rungs=planned or ())
     early = _early(context, selected, replaced, ladder, depths)
     for depth in [early.depth, *(d for d in depths if d != early.depth)] if early else depths:
@@ -108,8 +109,9 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
             continue
         ladder.kept, failures = attempt, 0
         if context.task.control_is_untuned:  # an untouched model may repeat itself for long; a tuned one was timed
-            needed = reserve(context, selected, replaced, min(attempt.answer_s, replaced.seconds_per_output))
-            context.reserve_seconds = min(context.reserve_seconds, needed)
+            most = context.reserve_seconds if most is None else most
+            answer_s = min(stock_answer_s(context, attempt.rung, attempt.answer_s), replaced.seconds_per_output)
+            context.reserve_seconds = min(most, reserve(context, selected, replaced, answer_s))
         _carry_on(context, selected, replaced, attempt)
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"

@@ -15,7 +15,7 @@ from headstart.backbones.backbone import Depth, Recipe
 from headstart.heads.head import Aim, Tunable
 from headstart.heads.seq2seq import GENERATE_BATCH
 from headstart.plan import RungPlan
-from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context
+from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context, Rung
 from headstart.stages.control_plan import control_size
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, decide_on_fewer
@@ -194,14 +194,30 @@ def _share_of_answers(context: Context, replaced: Replaced) -> float:
     """
     if not context.task.control_is_untuned:
         return 1.0
-    targets = [context.dataset.examples[r].target or "" for r in replaced.rung.rows]
-    order = np.argsort([len(target) for target in targets], kind="stable")
+    targets, order = _by_target(context, replaced.rung)
+    return min(1.0, _longest(targets, order) / max(1, _longest(replaced.rung.outputs, order)))
+
+
+def stock_answer_s(context: Context, rung: Rung, answer_s: float) -> float:
+    """Seconds of an answer by the stock loader, whose batches hold texts of any length, as it knows no targets.
+
+    answer_s: of this rung's answers to held-out rows, in batches of similar targets.
+    """
+    mixed = context.rng(9).permutation(len(rung.rows))
+    _, order = _by_target(context, rung)
+    return answer_s * max(1.0, _longest(rung.outputs, mixed) / max(1, _longest(rung.outputs, order)))
+
+
+def _by_target(context: Context, rung: Rung) -> tuple[list[str], NDArray[np.int64]]:
+    """The targets of the rung's rows, and the order in which they are answered."""
+    targets = [context.dataset.examples[r].target or "" for r in rung.rows]
+    return targets, np.argsort([len(target) for target in targets], kind="stable")
+
+
+def _longest(texts: Sequence[str], order: NDArray[np.int64]) -> int:
+    """Characters of each batch's longest text, summed."""
     batches = [order[start : start + GENERATE_BATCH] for start in range(0, len(order), GENERATE_BATCH)]
-
-    def longest(texts: Sequence[str]) -> int:
-        return sum(max(len(texts[i]) for i in batch) for batch in batches)
-
-    return min(1.0, longest(targets) / max(1, longest(replaced.rung.outputs)))
+    return sum(max(len(texts[i]) for i in batch) for batch in batches)
 
 
 def refit_seconds(recipe: Recipe, pass_s: float) -> float:
