@@ -26,18 +26,20 @@ def test_shrinkage_equals_scikit_learn_s():
         rows -= rows.mean(0)
         expected = ledoit_wolf_shrinkage(rows, assume_centered=True)
         assert ledoit_wolf(rows, rows.T @ rows / n) == pytest.approx(expected, rel=1e-9)
+        assert ledoit_wolf(rows, rows @ rows.T / n) == pytest.approx(expected, rel=1e-9)
 
 
-def test_distance_equals_mahalanobis_to_the_nearest_mean():
+@pytest.mark.parametrize(("n", "width"), [(80, 12), (30, 50)])
+def test_distance_equals_mahalanobis_to_the_nearest_mean(n, width):
     rng = np.random.default_rng(1)
-    features, labels = made(rng, 80)
+    features, labels = made(rng, n, width)
     fitted = fit_feature_distance(features, labels)
     rows = unit_rows(features)
     means = [rows[labels == c].mean(0) for c in (0, 1)]
     away = rows - np.stack(means)[labels]
     covariance = away.T @ away / len(rows)
     shrunk = ledoit_wolf(away, covariance)
-    inverse = np.linalg.inv((1 - shrunk) * covariance + shrunk * np.trace(covariance) / 12 * np.eye(12))
+    inverse = np.linalg.inv((1 - shrunk) * covariance + shrunk * np.trace(covariance) / width * np.eye(width))
     expected = [min(mahalanobis(row, mean, inverse) ** 2 for mean in means) for row in rows]
     np.testing.assert_allclose(fitted.distances(features), expected, rtol=1e-6)
 

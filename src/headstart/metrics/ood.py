@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 DIRECTIONS = 64  # with a variance of their own: as good as all of them (docs/log.md), and small beside a network
 SMALLEST_VARIANCE = 1e-12
+NO_WIDTH = 1e-8  # of the widest direction's variance: what has less is rounding, and has the others' mean variance
 FLAGGED = 0.01  # share of inputs like the development rows that may be flagged
 
 
@@ -123,10 +124,16 @@ def fit_feature_distance(
     means = np.stack([rows[code == c].mean(0) for c in range(code.max() + 1)])
     away = rows - means[code]
     n, width = away.shape
-    covariance = away.T @ away / n  # (D, D)
-    shrinkage, scale = ledoit_wolf(away, covariance), float(np.trace(covariance)) / width
-    kept = min(directions, width, n)
-    values, vectors = eigh(covariance, subset_by_index=(width - kept, width - 1))
+    # with fewer rows than columns the rows' products (N, N) have the same eigenvalues, but for zeros
+    few = n < width
+    products = (away @ away.T if few else away.T @ away) / n
+    shrinkage, scale = ledoit_wolf(away, products), float(np.trace(products)) / width
+    size, kept = len(products), min(directions, width, n)
+    values, vectors = eigh(products, subset_by_index=(size - kept, size - 1))
+    if few:
+        wide = values > NO_WIDTH * max(values[-1], SMALLEST_VARIANCE)
+        values = values[wide]
+        vectors, kept = away.T @ vectors[:, wide] / np.sqrt(n * values), len(values)
     variances = np.maximum((1.0 - shrinkage) * values + shrinkage * scale, SMALLEST_VARIANCE)
     rest = (scale * width - float(values.sum())) / max(width - kept, 1)
     rest_variance = max((1.0 - shrinkage) * rest + shrinkage * scale, SMALLEST_VARIANCE)
@@ -136,7 +143,8 @@ def fit_feature_distance(
 def ledoit_wolf(centred: Floats, covariance: Floats) -> float:
     """How far, 0..1, to shrink the covariance towards a multiple of the identity.
 
-    centred: (N, D). covariance: (D, D), their mean outer product.
+    centred: (N, D). covariance: (D, D), their mean outer product; or their inner products over N, (N, N), whose trace
+    and sum of squares are the same.
     Source: Ledoit and Wolf 2004.
     """
     n, width = centred.shape
