@@ -16,7 +16,6 @@ from headstart.comparison import read_scored
 from headstart.data.split import group_indices, label_indices
 from headstart.errors import RunError
 from headstart.features import Features
-from headstart.heads.head import Outputs
 from headstart.heads.seq2seq import Generator
 from headstart.problem import Problem, Rows
 from headstart.report import write_report
@@ -51,9 +50,7 @@ def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = No
     if isinstance(found, str):
         raise RunError(f"Nothing could be trained from random weights: {found}. Give more time with --budget.")
     with clock.stage("score"):
-        outputs, answered = random.answers(found.module, tested, lambda: clock.left() - CLOSING_S)
-    of, tested, transfer = len(tested), tested[answered], [transfer[i] for i in answered]
-    proof = _compared(reopened, random, found, learnt, tested, transfer, outputs, of)
+        proof = _compared(reopened, random, found, len(learnt), tested, transfer, clock)
     if reopened.task.label_curve is not None:
         with clock.stage("label multiplier"):
             proof["multiplier"] = _multiplier(
@@ -103,25 +100,25 @@ def _compared(
     reopened: Reopened,
     random: FromRandom,
     found: Converged,
-    learnt: Rows,
+    labels: int,
     tested: Rows,
     transfer: Sequence[Prediction],
-    outputs: Outputs,
-    of: int,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """of: rows that the run was scored on."""
+    """Both on the tested rows, or on those of them that there was time to answer."""
     task, problem, head = reopened.task, random.problem, reopened.task.head
-    outputs = head.tempered(outputs, found.temperature)
-    groups = problem.groups[tested]
-    scratch = task.score(head.predictions(problem, outputs, tested), groups, np.random.default_rng(0))
-    ours = task.score(transfer, groups, np.random.default_rng(0))
+    outputs, answered = random.answers(found.module, tested, lambda: clock.left() - CLOSING_S)
+    outputs, rows = head.tempered(outputs, found.temperature), tested[answered]
+    groups = problem.groups[rows]
+    scratch = task.score(head.predictions(problem, outputs, rows), groups, np.random.default_rng(0))
+    ours = task.score([transfer[i] for i in answered], groups, np.random.default_rng(0))
     gain = task.gain(ours, scratch, groups, np.random.default_rng(7))
     content = {
         "metric": task.headline,
-        "labels": len(learnt),
+        "labels": labels,
         "scratch_labels": found.labels,
-        "rows": len(tested),
-        "of_rows": of,
+        "rows": len(rows),
+        "of_rows": len(tested),
         "scores": {"scratch": scratch.to_json(), "transfer": ours.to_json()},
         "gain": gain.to_json(),
         "epochs": found.epochs,

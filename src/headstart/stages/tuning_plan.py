@@ -209,7 +209,7 @@ def stock_answer_s(context: Context, rung: Rung, answer_s: float) -> float:
 
 
 def _by_target(context: Context, rung: Rung) -> tuple[list[str], NDArray[np.int64]]:
-    """The targets of the rung's rows, and the order in which they are answered."""
+    """The targets of the rung's rows, and the order in which an encoder-decoder answers them."""
     targets = [context.dataset.examples[r].target or "" for r in rung.rows]
     return targets, np.argsort([len(target) for target in targets], kind="stable")
 
