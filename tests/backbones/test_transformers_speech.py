@@ -64,6 +64,18 @@ def test_the_whole_network_is_trained_on_what_is_spoken_and_a_shorter_margin(
         assert backbone.loss(network, (frames,), clips, 0.0) != before
 
 
+@pytest.mark.parametrize("chunk_length", [30, 5])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 3.21, 4.96, 4.99, 5.0, 29.97, 30.0])
+def test_a_spectrogram_is_the_stock_extractor_s_though_silence_is_not_computed(
+    seconds: float, chunk_length: int, backbone: WhisperBackbone
+) -> None:
+    described = {**backbone.extractor.to_dict(), "chunk_length": chunk_length}
+    extractor = type(backbone.extractor).from_dict(described)
+    samples = np.random.default_rng(0).normal(size=int(16000 * seconds)).astype(np.float32)
+    stock = extractor(samples, sampling_rate=16000, return_tensors="np").input_features[0]
+    np.testing.assert_allclose(whisper_encoder.spectrogram(extractor, samples), stock, rtol=0, atol=1e-6)
+
+
 def test_a_shortened_pass_leaves_the_encoder_as_it_was(backbone: WhisperBackbone, clips: list[Example]) -> None:
     encoder = backbone.model.model.encoder
     (frames,) = backbone.batch_state(None, [dict(backbone.encode(clips[0], "plain"))])

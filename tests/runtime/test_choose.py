@@ -97,9 +97,9 @@ def test_what_torch_runs_at_the_machine_s_own_rate_is_not_converted(
     share: float, converts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample: Batch = {"x": np.zeros((4, 16), dtype=np.float32)}
-    monkeypatch.setattr(choose_module, "operations", lambda run, batch: (operations(run, batch)[0], 0.8))
-    monkeypatch.setattr(choose_module, "matrix_product_rate", lambda: 2 * 4 * 16 * 16 / 0.8 / share)
-    reference = Candidate("torch", "contiguous", "f32", torch_engine.compile_torch(_Layer(), ("x",)), Timed(0.9, []))
+    monkeypatch.setattr(choose_module, "operations", lambda run, batch: (operations(run, batch)[0], 0.3))
+    monkeypatch.setattr(choose_module, "matrix_product_rate", lambda: 2 * 4 * 16 * 16 / 0.3 / share)
+    reference = Candidate("torch", "contiguous", "f32", torch_engine.compile_torch(_Layer(), ("x",)), Timed(0.4, []))
     monkeypatch.setattr(choose_module, "run_reference", lambda job: reference)
     measured: list[str] = []
 
@@ -109,7 +109,7 @@ def test_what_torch_runs_at_the_machine_s_own_rate_is_not_converted(
 
     monkeypatch.setattr(choose_module, "_measure", measure)
     try:
-        engine = choose_engine(_Layer(), sample, ("x",), {}, print, inputs=100, kept=Path("none"))
+        engine = choose_engine(_Layer(), sample, ("x",), {}, print, inputs=400, kept=Path("none"))
         assert "99% of the rate of large matrix products" in engine.why
     except SettingError:
         assert measured == ["auto"]

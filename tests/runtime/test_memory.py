@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from headstart.runtime import candidates, memory
+from headstart.runtime import choose as choose_module
+from headstart.runtime import memory
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
+from headstart.runtime.candidates import Candidate, Job
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Batch, Engine
 
@@ -30,13 +32,13 @@ class _Double(nn.Module):
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by one whenever engines are measured against each other."""
     counted: list[str] = []
-    run_reference = candidates.run_reference
+    measure = choose_module._measure
 
-    def noted(job: candidates.Job) -> candidates.Candidate:
+    def noted(job: Job, reference: Candidate, wanted: str) -> tuple[Candidate, memory.Choice]:
         counted.append("measured")
-        return run_reference(job)
+        return measure(job, reference, wanted)
 
-    monkeypatch.setattr("headstart.runtime.choose.run_reference", noted)
+    monkeypatch.setattr(choose_module, "_measure", noted)
     return counted
 
 

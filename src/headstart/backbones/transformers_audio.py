@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from headstart.backbones import whisper_encoder
 from headstart.backbones.adapters import adapter_for
 from headstart.backbones.backbone import AffineHead, Depth, Item, Prefix, Recipe, Record
 from headstart.backbones.cut_network import CutNetwork
 from headstart.backbones.transformers_load import labelled, load_pretrained
 from headstart.backbones.waves import WaveInputs
 from headstart.backbones.weights import weights_digest, with_tuned
-from headstart.backbones.whisper_encoder import FRAMES_A_STATE, shorten
 from headstart.data import audio
 from headstart.errors import ModelError
 from headstart.stock import torchvision_ops
@@ -83,8 +83,10 @@ class AudioBackbone:
         if self._waves:
             return self._waves.encode(example.input, audio.MAX_SECONDS)
         samples = audio.load(example.input, self.sample_rate_hz, audio.MAX_SECONDS)
+        if self.chunk_length is not None:
+            return {"spectrogram": whisper_encoder.spectrogram(self.extractor, samples)}  # (mels, frames)
         values = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np")
-        # (mels, frames) or (frames, mels)
+        # (frames, mels)
         return {"spectrogram": np.asarray(values[self.extractor.model_input_names[0]][0], dtype=np.float32)}
 
     def length(self, item: Item) -> int:
@@ -133,8 +135,8 @@ class AudioBackbone:
         stock = copy.deepcopy(self.stock)
         encoder = getattr(stock, _encoder_name(stock))
         extractor = type(self.extractor).from_dict({**self.extractor.to_dict(), "chunk_length": seconds})
-        frames = extractor.nb_max_frames // FRAMES_A_STATE
-        shorten(encoder, frames)
+        frames = extractor.nb_max_frames // whisper_encoder.FRAMES_A_STATE
+        whisper_encoder.shorten(encoder, frames)
         stock.config.max_source_positions = frames
         return AudioBackbone(self.source, stock, extractor, self._weights_key)
 

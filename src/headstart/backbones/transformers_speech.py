@@ -106,8 +106,7 @@ class WhisperBackbone(Taught):
     def encode(self, example: Example, view: str) -> Item:
         del view
         samples = audio.load(example.input, self.sample_rate_hz)
-        features = self.extractor(samples, sampling_rate=self.sample_rate_hz, return_tensors="np").input_features[0]
-        return {"input_features": features.astype(np.float32)}  # (80, 3000)
+        return {"input_features": whisper_encoder.spectrogram(self.extractor, samples)}  # (80, 3000)
 
     def length(self, item: Item) -> int:
         del item

@@ -29,7 +29,7 @@ from headstart.runtime.timing import MAX_SECONDS, time_run
 
 ENGINES = ("auto", "openvino", "torch")
 CONVERSION_S = 5.0  # that converting a network takes; what it cannot save that much on is not converted
-TRIAL_RUNS = 4  # over the sample, that it takes beside
+TRIAL_RUNS = 10  # over the sample, that it takes beside: three ways, warmed up and timed, and answers at another size
 
 
 def choose_engine(
@@ -71,15 +71,14 @@ def choose_engine(
 
 
 def _reference(job: Job) -> tuple[Job, Candidate]:
-    """Torch's answers to the sample, or to a part of it where all of it takes long: what engines are timed on."""
-    reference, examples = run_reference(job), _examples(job)
-    few = max(2, examples // 4) if reference.seconds > MAX_SECONDS / 2 else examples  # of two streams each has one
-    if few >= examples:
-        return job, reference
-    answers = [values[:few] for values in reference.timed.answers]
-    timed = replace(reference.timed, seconds=reference.seconds * few / examples, answers=answers)
-    sample = {name: values[:few] for name, values in job.sample.items()}
-    return replace(job, sample=sample), replace(reference, timed=timed)
+    """Torch's answers to the sample, or to a part of it where already that takes long: what engines are timed on."""
+    few = max(2, _examples(job) // 4)  # of two streams each has one
+    if few < _examples(job):
+        part = replace(job, sample={name: values[:few] for name, values in job.sample.items()})
+        reference = run_reference(part)
+        if reference.seconds > MAX_SECONDS / 4:
+            return part, reference
+    return job, run_reference(job)
 
 
 def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
