@@ -78,6 +78,18 @@ def test_else_a_stratified_part_of_whole_groups() -> None:
     assert f"{len(kept)} of 1600 rows are learnt from" in context.warnings[0]
 
 
+@pytest.mark.parametrize(("needed", "kept"), [(10, 1600), (100, 240)])
+def test_where_the_whole_network_is_tuned_first_an_epoch_must_fit_not_a_pass(
+    needed: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subset, "begins_with_inputs", lambda context, backbone: True)
+    context, selected = context_of(seconds=100), selected_at(20)  # a pass over 720 rows
+    selected.problem.backbone.whole_length = 100
+    selected.problem.backbone.step_length = lambda example: needed
+    fit_rows_to_budget(context, selected)
+    assert len(context.split.dev) == pytest.approx(kept, rel=0.1)
+
+
 def test_a_plan_repeats_the_choice_whatever_the_clock_says() -> None:
     first = context_of(seconds=100)
     fit_rows_to_budget(first, selected_at(20))

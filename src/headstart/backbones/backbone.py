@@ -227,7 +227,10 @@ class Chunked(Protocol):
 
 @runtime_checkable
 class Timed(Protocol):
-    """A backbone whose training steps are shorter for shorter inputs, though all states have one size."""
+    """A backbone whose training steps are shorter for shorter inputs, though all states have one size, whole_length."""
+
+    @property
+    def whole_length(self) -> int: ...
 
     def step_length(self, example: Example) -> int:
         """How much of the state a step needs."""

@@ -179,6 +179,11 @@ class WhisperBackbone(Taught):
                 heard = hide_spectrum(heard, self.sample_rate_hz / self.extractor.hop_length)
         return super().loss(network, (heard, *inputs[1:]), examples, label_smoothing)
 
+    @property
+    def whole_length(self) -> int:
+        """States of all that the encoder hears."""
+        return int(self.model.config.max_source_positions)
+
     def step_length(self, example: Example) -> int:
         """States of what is spoken and of MARGIN_S of silence."""
         return self._states(self._spoken(example) + MARGIN_S)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.backbones.backbone import Timed
 from headstart.data.folds import grouped_folds
 from headstart.data.split import Split, group_indices, label_indices
 from headstart.features import extract
@@ -21,6 +22,7 @@ SAVING_S = 20.0
 SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
 PARTS = (50, 200)  # rows are left out by fiftieths, or by smaller parts where fewer than that are wanted
 MIN_ROWS = 100
+STEP_PASSES = 3.0  # of the network that a training step costs, forward and back
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
 DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
@@ -100,7 +102,16 @@ def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass can take in."""
     scored_s = len(context.split.test) * _scoring_s(context, selected)
     left = context.clock.left() - scored_s - SAVING_S
-    return max(MIN_ROWS, int(PASS_SHARE * left * selected.extractor.rate))
+    return max(MIN_ROWS, int(PASS_SHARE * left * _learnt_rate(context, selected)))
+
+
+def _learnt_rate(context: Context, selected: Selected) -> float:
+    """Rows a second of one pass; of an epoch, where the whole network is tuned first, with steps that need less."""
+    backbone, rate = selected.problem.backbone, selected.extractor.rate
+    if not isinstance(backbone, Timed) or not begins_with_inputs(context, backbone):
+        return rate
+    needed = [backbone.step_length(context.dataset.examples[row]) for row in context.split.dev]
+    return rate * backbone.whole_length / (STEP_PASSES * float(np.mean(needed)))
 
 
 def _scoring_s(context: Context, selected: Selected) -> float:
