@@ -17,6 +17,7 @@ from headstart.problem import Problem
 from headstart.types import Dataset, Example, Silent
 
 ROWS = np.arange(40)
+ONES = np.ones(40)
 BEAMS = Seq2SeqHead().beams
 AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0)
 
@@ -57,7 +58,7 @@ def _choose(
 ) -> tuple[int, _Backbone]:
     backbone = _Backbone(greedy, beamed)
     outputs = np.array([greedy] * len(ROWS), dtype=object)
-    chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, limits, planned, Silent())
+    chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, planned, Silent())
     assert backbone.search == (chosen.beams, chosen.length_penalty)
     return chosen.beams, backbone
 
@@ -73,9 +74,24 @@ def test_the_length_s_weight_that_makes_the_fewest_errors_is_taken(longer: str, 
     backbone = _Backbone("quite very wrong", "wrong", longer)
     outputs = np.array(["quite very wrong"] * len(ROWS), dtype=object)
     head = Seq2SeqHead(penalties=(2.0,))
-    chosen = head.choose_decoding(_problem(backbone), None, outputs, ROWS, AMPLE, None, Silent())
+    chosen = head.choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, AMPLE, None, Silent())
     assert (chosen.beams, chosen.length_penalty) == (BEAMS, penalty) == backbone.search
     assert set(chosen.facts["errors_beams"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize(("weight", "beams"), [(1.0, BEAMS), (2.0, 1)])
+def test_errors_count_as_often_as_there_are_rows_like_them(weight: float, beams: int) -> None:
+    """Beams mend 24 rows of 40 and spoil the others, each of which stands for so many."""
+
+    class _Uneven(_Backbone):
+        def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
+            return ["right" if row < 24 else "wrong" for row in inputs[0]]
+
+    backbone = _Uneven("", "")
+    outputs = np.array(["wrong"] * 24 + ["right"] * 16, dtype=object)
+    weights = np.where(np.arange(40) < 24, 1.0, weight)
+    chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, weights, AMPLE, None, Silent())
+    assert chosen.beams == beams
 
 
 @pytest.mark.parametrize("beamed", ["wrong", "quite wrong"])

@@ -26,9 +26,9 @@ def test_beams_are_not_tried_where_one_is_all_that_fits(
     asked: list[Any] = []
 
     def choose(*given: Any) -> Decoding:
-        asked.append(given[5])
-        assert given[4].row_s == pytest.approx((80 - 0.5 - 5) / 50 + encoding_s)
-        return Decoding(1, 1.0, 2.0 if given[5] is None else None)
+        asked.append(given[6])
+        assert given[5].row_s == pytest.approx((80 - 0.5 - 5) / 50 + encoding_s)
+        return Decoding(1, 1.0, 2.0 if given[6] is None else None)
 
     context: Any = SimpleNamespace(
         task=SimpleNamespace(choose_decoding=choose, control_is_untuned=True), plan=Plan(), passes_per_test=1.0,
@@ -36,7 +36,8 @@ def test_beams_are_not_tried_where_one_is_all_that_fits(
         run=SimpleNamespace(log=lambda *a, **k: None), reporter=None,
     )  # fmt: skip
     selected: Any = SimpleNamespace(extractor=SimpleNamespace(stock_rate=100.0), problem=None)
-    tuned: Any = SimpleNamespace(chosen=SimpleNamespace(outputs=None, rows=None), module=SimpleNamespace(cut=cut))
+    chosen = SimpleNamespace(outputs=None, rows=[], weights=None)
+    tuned: Any = SimpleNamespace(chosen=chosen, module=SimpleNamespace(cut=cut))
     replaced: Any = SimpleNamespace(seconds_per_output=answer_s)
     expected = answer_s if planned else 2.0 - encoding_s
     monkeypatch.setattr(evaluate, "control_size", lambda *a: None)

@@ -91,7 +91,10 @@ class Ladder:
         self.answered.append(len(rows))
         return np.zeros(len(rows)), rows
 
-    def _compare(self, c: Any, s: Any, earlier: Rung, outputs: Any, rows: Any, level: float) -> tuple[Interval, float]:
+    def _compare(
+        self, c: Any, s: Any, earlier: Rung, outputs: Any, rows: Any, weights: Any, level: float
+    ) -> tuple[Interval, float]:
+        assert weights.sum() == len(rows)  # answers cost nothing here
         assert np.isin(rows, earlier.rows).all()  # only rows that both rungs were scored on
         value, half = self.differences[self.depth.name][len(rows) // 32]
         half *= 1.0 if level == DECIDING_LEVEL else 1.4
@@ -122,17 +125,27 @@ def test_a_comparison_that_is_clear_leaves_out_the_other_folds(monkeypatch: pyte
     assert attempt.rung.difference.high < 0
 
 
-def test_where_answers_are_costly_a_first_part_of_them_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """21 of a fold's 32 rows are answered first, and looked at as strictly as a fold before the last."""
-    for value, answered in ((-0.1, [21]), (0.1, [21]), (-0.06, [21, 11])):
-        ladder = Ladder(monkeypatch, folds=1)
-        ladder.context.task.decision_rows = 200
-        attempt = ladder.attempt(BLOCK, block={0: (value, 0.05), 1: (value, 0.05)})
-        assert ladder.answered == answered and len(attempt.rung.rows) == sum(answered)
-        assert (np.diff(attempt.rung.rows) > 0).all() and attempt.rung.difference.n == sum(answered)
-    forced = Ladder(monkeypatch, folds=1, depth="block")
-    forced.context.task.decision_rows = 200
-    assert len(forced.attempt(BLOCK, block={1: (-0.1, 0.05)}).rung.rows) == 32  # nothing is decided
+def test_where_answers_are_costly_rows_count_for_those_that_are_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 of a fold's 48 rows had errors, of the others half are answered, in each fold that is tuned."""
+    ladder, seen = Ladder(monkeypatch, folds=2), []
+    ladder.context.task.decision_rows = 200
+    ladder.context.task.head.row_scores = lambda problem, outputs, rows: (outputs, np.ones(len(rows)))
+    held = np.arange(144)
+    ladder.replaced.rung.rows, ladder.replaced.rung.outputs = held, (held % 9 < 3).astype(float)
+    monkeypatch.setattr(ladder, "_tune", lambda c, s, r, depth, number, *a: Fold(
+        held[number::3], None, {}, {}, cast(Any, SimpleNamespace(stopped="", best_epoch=1, seconds=1.0, steps=10,
+                                                                 curve=[])), {1.0: 0.5}, seconds=FOLD_S))  # fmt: skip
+    monkeypatch.setattr(rung_stage, "tune_fold", ladder._tune)
+
+    def compare(c: Any, s: Any, earlier: Rung, outputs: Any, rows: Any, weights: Any, level: float) -> Any:
+        seen.append((len(rows), weights.sum()))
+        return Interval(-0.1, -0.2, 0.0, len(rows)), 0.5
+
+    monkeypatch.setattr(rung_stage, "_compared", compare)
+    attempt = ladder.attempt(BLOCK)
+    assert seen[0] == (32, 48) and seen[-1] == (96, 144)
+    assert attempt.rung.weights is not None and attempt.rung.weights.sum() == 144
+    assert ladder.answered == [32, 64, 96]
 
 
 def test_answers_are_timed_without_the_network_s_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,12 +379,28 @@ def test_the_answers_of_a_whole_network_count_its_passes() -> None:
         problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)),
         extractor=SimpleNamespace(stock_rate=4.0),
     )
-    replaced: Any = SimpleNamespace(seconds_per_output=0.5)
+    replaced: Any = SimpleNamespace(seconds_per_output=0.5, rung=None)
     scoring = {
         depth.name: tuning_plan._forecast(context, replaced, depth, 1, selected, 1.0, 0.0).scoring_s
         for depth in (BLOCK, Depth("all", "whole network", None, 1.0))
     }
     assert scoring == {"block": 16.0, "all": 24.0}
+
+
+def test_rows_that_are_not_answered_take_no_time() -> None:
+    """Of 96 held-out rows the untouched model erred in 32; of the others half are answered."""
+    head = SimpleNamespace(row_scores=lambda problem, outputs, rows: (outputs, np.ones(len(rows))))
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=np.arange(288), n_folds=3), held_rows=lambda fold: np.arange(96),
+        task=SimpleNamespace(target_kind="text", control_is_untuned=False, decision_rows=200, head=head),
+        needs_all_folds=False,
+    )  # fmt: skip
+    recipe = SimpleNamespace(contrast=0.0, batch_size=32)
+    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))
+    rung = Rung("untouched", "", Interval(0, 0, 0, 96), (np.arange(96) < 32).astype(float), np.arange(96), 0.0)
+    replaced: Any = SimpleNamespace(seconds_per_output=0.5, rung=rung)
+    forecast = tuning_plan._forecast(context, replaced, BLOCK, 1, selected, 1.0, 0.0)
+    assert forecast.scoring_s == pytest.approx(0.5 * 64)
 
 
 def test_a_tuned_model_is_not_expected_to_repeat_itself() -> None:

@@ -214,6 +214,7 @@ class Seq2SeqHead:
         module: Tunable | None,
         outputs: Outputs,
         rows: Rows,
+        weights: NDArray[np.float64],
         limits: DecodingLimits,
         planned: tuple[int, float] | None,
         reporter: Reporter,
@@ -221,8 +222,8 @@ class Seq2SeqHead:
         """Beams where they make fewer errors than one on these held-out rows and their time can be afforded; with them
         the weight of a text's length that makes the fewest.
 
-        module: the network that ships, None for the untouched one. outputs: greedy ones of the `rows`. planned: the
-        choice of an earlier run, taken over.
+        module: the network that ships, None for the untouched one. outputs: greedy ones of the `rows`. weights: how
+        many rows each of these stands for. planned: the choice of an earlier run, taken over.
         """
         backbone = cast(Generator, problem.backbone)
         if planned or not backbone.searches:
@@ -241,19 +242,29 @@ class Seq2SeqHead:
                     break
                 trial.texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
                 trial.row_s = (time.perf_counter() - started) / len(trial.texts)
-        return self._best(problem, dict(zip(rows.tolist(), outputs)), spread, trials, limits)
+        greedy = dict(zip(rows.tolist(), zip(outputs, weights)))
+        return self._best(problem, greedy, spread, trials, limits)
 
     def _best(
-        self, problem: Problem, greedy: dict[int, str], spread: Rows, trials: list[_Trial], limits: DecodingLimits
+        self,
+        problem: Problem,
+        greedy: dict[int, tuple[str, float]],
+        spread: Rows,
+        trials: list[_Trial],
+        limits: DecodingLimits,
     ) -> Decoding:
-        """What made the fewest errors on the rows that all were tried on; a trial that was cut short is left out."""
+        """What made the fewest errors on the rows that all were tried on; a trial that was cut short is left out.
+
+        greedy: each row's text and weight.
+        """
         backbone = cast(Generator, problem.backbone)
         used = spread[: len(trials[0].texts)]
 
         def errors(texts: Sequence[str]) -> float:
-            return float(self.row_scores(problem, np.array(texts, dtype=object), used)[0].sum())
+            return float(self.row_scores(problem, np.array(texts, dtype=object), used)[0] @ counted)
 
-        one = errors([greedy[int(r)] for r in used])
+        counted = np.array([greedy[int(r)][1] for r in used])
+        one = errors([greedy[int(r)][0] for r in used])
         for trial in trials:
             trial.errors = errors(trial.texts) if len(trial.texts) == len(used) else np.inf
         best = min(trials, key=lambda trial: trial.errors)

@@ -103,9 +103,9 @@ class Context:
 class Rung:
     """A depth of tuning that was tried.
 
-    outputs: out-of-fold outputs for `rows`. difference: against the rung before, 90% interval, negative is better;
-    before: what that rung scores on the rows that both were scored on. reached_s: seconds from the start of the run
-    after which its score was known.
+    outputs: out-of-fold outputs for `rows`. weights: how many rows each of these stands for, one where None.
+    difference: against the rung before, 90% interval, negative is better; before: what that rung scores on the rows
+    that both were scored on. reached_s: seconds from the start of the run after which its score was known.
     facts: what was measured on the way (epochs, folds, seconds of a step, share of the way from the rung before, how
     far the weights moved, training and development loss).
     """
@@ -122,6 +122,7 @@ class Rung:
     chosen: bool = False
     reached_s: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    weights: NDArray[np.float64] | None = None
 
     def outputs_for(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
         """Its outputs for these rows, in their order; None where it was not scored on all of them."""

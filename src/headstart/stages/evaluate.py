@@ -128,7 +128,10 @@ def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, t
     planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
     if row_s < BEAMS_TAKE * replaced.seconds_per_output:
         planned = planned or (1, 1.0)
-    decoding = choose(selected.problem, tuned.module, rung.outputs, rung.rows, limits, planned, context.reporter)
+    weights = np.ones(len(rung.rows)) if rung.weights is None else rung.weights
+    decoding = choose(
+        selected.problem, tuned.module, rung.outputs, rung.rows, weights, limits, planned, context.reporter
+    )
     context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
     if decoding.facts:
         context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)

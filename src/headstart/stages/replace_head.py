@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.features import extract
 from headstart.metrics.intervals import drawn_interval, interval
@@ -73,12 +74,14 @@ def decide_on_fewer(context: Context, selected: Selected, replaced: Replaced) ->
     rung.outputs, rung.rows, rung.score = kept, rows, score_of(context, selected, kept, rows)
 
 
-def score_of(context: Context, selected: Selected, outputs: Any, rows: Rows) -> Any:
-    """The decision metric with its 95% interval, after calibration."""
+def score_of(
+    context: Context, selected: Selected, outputs: Any, rows: Rows, weights: NDArray[np.float64] | float = 1.0
+) -> Any:
+    """The decision metric with its 95% interval, after calibration. weights: how many rows each of these stands for."""
     head, problem = context.task.head, selected.problem
     drawn = head.draws(problem, outputs, rows)
     if drawn is not None:
         return drawn_interval(*drawn, len(np.unique(problem.groups[rows])))
     temperature = head.calibrate(problem, outputs, rows)
     numerators, denominators = head.row_scores(problem, head.tempered(outputs, temperature), rows)
-    return interval(numerators, denominators, problem.groups[rows], context.rng(1))
+    return interval(weights * numerators, weights * denominators, problem.groups[rows], context.rng(1))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Depth
 from headstart.heads.head import Outputs
@@ -14,6 +15,7 @@ from headstart.metrics.intervals import drawn_interval, paired_difference
 from headstart.plan import RungPlan
 from headstart.problem import Rows
 from headstart.stages.context import Context, Rung
+from headstart.stages.deciding import answered_rows
 from headstart.stages.fold import Fold, best_share, held_outputs, tune_fold
 from headstart.stages.overfitting import overfitting_facts
 from headstart.stages.recipe import recipe_of
@@ -24,8 +26,7 @@ from headstart.training.weights import distance
 from headstart.types import Interval
 
 DECIDING_LEVEL = 0.90  # of the interval that must lie on the better side
-EARLY_LEVEL = 0.98  # the same before all planned folds are tuned, or all rows answered: more looks, each stricter
-FIRST_PART = 2 / 3  # of the rows that decide, answered first where answers are costly
+EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, each stricter
 
 
 @dataclass
@@ -124,7 +125,6 @@ class _Trial:
         self.needs_all = context.needs_all_folds
         self.folds: list[Fold] = []
         self.scored = 0
-        self.answered, self.answering_s = 0, 0.0
 
     def add_fold(self) -> str:
         """Tune the next fold, of the rung before as well where it has not seen it; why that broke off, or ""."""
@@ -161,7 +161,7 @@ class _Trial:
         recipe = recipe_of(context, selected, self.depth)
         pass_s = step_s * len(context.split.dev) / recipe.batch_size
         plan = replace(self.plan, folds=len(folds))
-        refit_s, answer_s = refit_seconds(recipe, pass_s), self.answering_s / self.answered
+        refit_s, answer_s = refit_seconds(recipe, pass_s), self.answer_s
         if self.depth.cut is None:
             answer_s = max(0.0, answer_s - 1.0 / selected.extractor.stock_rate)
         return Attempt(self.depth, plan, rung, epochs, self.share, folds, step_s, pass_s, refit_s, answer_s)
@@ -170,34 +170,20 @@ class _Trial:
         """Outputs of all folds so far, at the share of the way that suits them best."""
         if self.scored != len(self.folds):
             self.share, self.losses = best_share(self.folds)
-            self.outputs, self.rows = self._answers()
+            begin = time.perf_counter()
+            self.outputs, self.rows, self.weights = _answers(
+                self.context, self.selected, self.replaced, self.depth, self.folds, self.share
+            )
+            self.answer_s = (time.perf_counter() - begin) / len(self.rows)
             self.scored = len(self.folds)
-
-    def _answers(self) -> tuple[Outputs, Rows]:
-        """Out-of-fold outputs and their rows: of a first part alone where answers are costly and it tells enough."""
-        context, (first, *more) = self.context, self.folds
-        if context.task.decision_rows is None or context.settings.depth != "auto" or more or self.needs_all:
-            return self._held(self.folds)
-        part = context.held_rows(0, round(FIRST_PART * len(first.held)))
-        outputs, rows = self._held([replace(first, held=part)])
-        if _is_clear(_compared(context, self.selected, self._earlier(), outputs, rows, EARLY_LEVEL)[0]):
-            return outputs, rows
-        others, other_rows = self._held([replace(first, held=np.setdiff1d(first.held, part))])
-        joined = np.concatenate([rows, other_rows])
-        return np.concatenate([outputs, others])[np.argsort(joined)], np.sort(joined)
-
-    def _held(self, folds: Sequence[Fold]) -> tuple[Outputs, Rows]:
-        begin = time.perf_counter()
-        outputs, rows = held_outputs(self.context, self.selected, self.depth, folds, self.share)
-        self.answered, self.answering_s = self.answered + len(rows), self.answering_s + time.perf_counter() - begin
-        return outputs, rows
 
     def _difference(self, level: float) -> Interval:
         self._score()
-        return _compared(self.context, self.selected, self._earlier(), self.outputs, self.rows, level)[0]
+        return self._compared(level)[0]
 
-    def _earlier(self) -> Rung:
-        return self.before.rung if self.before else self.replaced.rung
+    def _compared(self, level: float) -> tuple[Interval, float]:
+        earlier = self.before.rung if self.before else self.replaced.rung
+        return _compared(self.context, self.selected, earlier, self.outputs, self.rows, self.weights, level)
 
     def _fits_another(self) -> bool:
         before, number = self.before, len(self.folds)
@@ -210,9 +196,9 @@ class _Trial:
 
     def _rung(self, epochs: int) -> Rung:
         context, folds = self.context, self.folds
-        difference, before = _compared(context, self.selected, self._earlier(), self.outputs, self.rows, DECIDING_LEVEL)
-        score = score_of(context, self.selected, self.outputs, self.rows)
-        rung = Rung(self.depth.name, "", score, self.outputs, self.rows, 0.0, difference, before)
+        difference, before = self._compared(DECIDING_LEVEL)
+        score = score_of(context, self.selected, self.outputs, self.rows, self.weights)
+        rung = Rung(self.depth.name, "", score, self.outputs, self.rows, 0.0, difference, before, weights=self.weights)
         rung.description = (
             f"{self.depth.part} tuned from {'cached states' if self.depth.cut else 'the inputs themselves'}, "
             f"{epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
@@ -240,15 +226,33 @@ def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: A
     if fold.trained.stopped:
         return fold.trained.stopped
     attempt.folds.append(fold)
-    outputs, rows = held_outputs(context, selected, attempt.depth, [fold], attempt.share)
+    outputs, rows, weights = _answers(context, selected, replaced, attempt.depth, [fold], attempt.share)
+    assert rung.weights is not None  # a tuned rung's
     rung.outputs, rung.rows = np.concatenate([rung.outputs, outputs]), np.concatenate([rung.rows, rows])
-    rung.score = score_of(context, selected, rung.outputs, rung.rows)
+    rung.weights = np.concatenate([rung.weights, weights])
+    rung.score = score_of(context, selected, rung.outputs, rung.rows, rung.weights)
     rung.seconds += time.perf_counter() - begin
     return ""
 
 
+def _answers(
+    context: Context, selected: Selected, replaced: Replaced, depth: Depth, folds: Sequence[Fold], share: float
+) -> tuple[Outputs, Rows, NDArray[np.float64]]:
+    """Out-of-fold outputs, their rows, and how many rows each of these stands for."""
+    chosen = [answered_rows(context, selected, replaced.rung, fold.held) for fold in folds]
+    parts = [replace(fold, held=rows) for fold, (rows, _) in zip(folds, chosen)]
+    outputs, rows = held_outputs(context, selected, depth, parts, share)
+    return outputs, rows, np.concatenate([weights for _, weights in chosen])
+
+
 def _compared(
-    context: Context, selected: Selected, earlier: Rung, outputs: Outputs, rows: Rows, level: float
+    context: Context,
+    selected: Selected,
+    earlier: Rung,
+    outputs: Outputs,
+    rows: Rows,
+    weights: NDArray[np.float64],
+    level: float,
 ) -> tuple[Interval, float]:
     """Difference to the rung before on the same rows, both calibrated, negative is better; and what that one scores."""
     head, problem = context.task.head, selected.problem
@@ -265,7 +269,8 @@ def _compared(
     for values in (outputs[common], theirs):
         temperature = head.calibrate(problem, values, shared)
         scored.append(head.row_scores(problem, head.tempered(values, temperature), shared))
-    (ours_n, denominators), (theirs_n, _) = scored
+    counted = weights[common]
+    ours_n, theirs_n, denominators = counted * scored[0][0], counted * scored[1][0], counted * scored[0][1]
     difference = paired_difference(ours_n, theirs_n, denominators, problem.groups[shared], context.rng(2), level=level)
     return difference, float(theirs_n.sum() / denominators.sum())
 

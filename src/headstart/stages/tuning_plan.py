@@ -17,6 +17,7 @@ from headstart.heads.seq2seq import GENERATE_BATCH
 from headstart.plan import RungPlan
 from headstart.stages.context import CURVE_SHARE, SCRATCH_SHARE, Context, Rung
 from headstart.stages.control_plan import control_size
+from headstart.stages.deciding import answered_rows
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, decide_on_fewer
 from headstart.stages.select import Selected
@@ -43,7 +44,8 @@ class Forecast:
 
     folds: as a number of such passes an epoch. before_s: kept back already for the last training of the rung before;
     only one of the two will be trained. refit_s: of a head that is fitted anew after the last training. row_s: of
-    scoring_s, for each row of a fold. looks: at held-out rows, beside one after each epoch, and at rows learnt from.
+    scoring_s, for each row of a fold, on average over those that are answered and those that are not. looks: at
+    held-out rows, beside one after each epoch, and at rows learnt from.
     """
 
     pass_s: float
@@ -173,9 +175,11 @@ def _forecast(
     answer_s = replaced.seconds_per_output * _share_of_answers(context, replaced)
     if depth.cut is None:  # answers need a pass of the whole network
         answer_s += 1.0 / selected.extractor.stock_rate
-    row_s, passes, refit_s = folds * answer_s, folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
+    held = context.held_rows(0)
+    answered = len(answered_rows(context, selected, replaced.rung, held)[0]) / len(held)
+    row_s, passes, refit_s = answered * folds * answer_s, folds * (1 - 1 / n_folds), refit_seconds(recipe, pass_s)
     shares = len(shares_of(context, depth))
-    scoring_s = len(context.held_rows(0)) * row_s + shares * passes * refit_s
+    scoring_s = len(held) * row_s + shares * passes * refit_s
     looks = shares  # at all but the whole way, whose loss is known from the last epoch, and one at rows learnt from
     return Forecast(pass_s, passes, scoring_s, before_s, refit_s, row_s, looks)
 

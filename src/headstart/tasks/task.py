@@ -106,7 +106,8 @@ ScoreFunction = Callable[[Sequence[Prediction], NDArray[np.int64], np.random.Gen
 NaiveFunction = Callable[[Sequence[Example], Sequence[Example], Sequence[str], int], list[Prediction]]
 ControlFunction = Callable[[Problem, Rows, Rows, ControlSetup], Control]
 DecodingFunction = Callable[
-    [Problem, Tunable | None, Outputs, Rows, DecodingLimits, tuple[int, float] | None, Reporter], Decoding
+    [Problem, Tunable | None, Outputs, Rows, NDArray[np.float64], DecodingLimits, tuple[int, float] | None, Reporter],
+    Decoding,
 ]
 UncertaintyFunction = Callable[[Problem, Shipped, np.random.Generator], Uncertainty]
 LabelCurveFunction = Callable[[Problem, Any, Rows, float], MeasuredErrors | str]
