@@ -11,8 +11,10 @@ import torch
 
 from headstart.backbones.backbone import Depth, Recipe
 from headstart.stages import fold as fold_stage
+from headstart.stages.context import Rung
 from headstart.stages.fold import Fold, best_share, tune_fold
 from headstart.training.loop import Trained
+from headstart.types import Interval
 
 BLOCK = Depth("block", "last block and head", "cut", 0.1)
 
@@ -40,8 +42,10 @@ def tuned(
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(9), folds=np.arange(9) % 3), held_rows=lambda number: np.arange(0, 9, 3),
         task=SimpleNamespace(head=head, decision_rows=decision_rows), settings=SimpleNamespace(seed=0),
+        needs_all_folds=False,
     )  # fmt: skip
-    replaced: Any = SimpleNamespace(bases=[None], seconds_per_output=0.0)
+    untouched = Rung("untouched", "", Interval(0, 0, 0, 0), np.zeros(0), np.zeros(0), 0.0)
+    replaced: Any = SimpleNamespace(bases=[None], seconds_per_output=0.0, rung=untouched)
     selected: Any = SimpleNamespace(problem=None)
     return tune_fold(context, selected, replaced, depth, 0, 1, 1), looked
 

@@ -129,6 +129,7 @@ def test_where_answers_are_costly_rows_count_for_those_that_are_not_answered(mon
     """16 of a fold's 48 rows had errors, of the others half are answered, in each fold that is tuned."""
     ladder, seen = Ladder(monkeypatch, folds=2), []
     ladder.context.task.decision_rows = 200
+    ladder.context.dataset = SimpleNamespace(examples=range(144))
     ladder.context.task.head.row_scores = lambda problem, outputs, rows: (outputs, np.ones(len(rows)))
     held = np.arange(144)
     ladder.replaced.rung.rows, ladder.replaced.rung.outputs = held, (held % 9 < 3).astype(float)
@@ -387,13 +388,29 @@ def test_the_answers_of_a_whole_network_count_its_passes() -> None:
     assert scoring == {"block": 16.0, "all": 24.0}
 
 
+def test_rows_are_compared_and_scored_as_often_as_they_count() -> None:
+    """The tuned network's rows lie in another order than the earlier rung's, which lacks one of them."""
+    head = SimpleNamespace(
+        row_scores=lambda problem, outputs, rows: (np.asarray(outputs), np.full(len(rows), 10)),
+        draws=lambda *a: None, calibrate=lambda *a: 1.0, tempered=lambda outputs, temperature: outputs,
+    )  # fmt: skip
+    context: Any = SimpleNamespace(task=SimpleNamespace(head=head), rng=np.random.default_rng)
+    selected: Any = SimpleNamespace(problem=SimpleNamespace(groups=np.arange(10)))
+    earlier = Rung("untouched", "", Interval(0, 0, 0, 3), np.array([4.0, 0.0, 1.0]), np.array([7, 3, 5]), 0.0)
+    outputs, rows, weights = np.array([1.0, 9.0, 2.0]), np.array([3, 4, 7]), np.array([2.0, 5.0, 1.0])
+    difference, before = rung_stage._compared(context, selected, earlier, outputs, rows, weights, DECIDING_LEVEL)
+    assert before == pytest.approx(4 / 30)  # row 3 counts twice, row 4 not at all
+    assert difference.value == pytest.approx((2 * 1 + 2 - 4) / 30)
+    assert replace_head.score_of(context, selected, outputs, rows, weights).value == pytest.approx(49 / 80)
+
+
 def test_rows_that_are_not_answered_take_no_time() -> None:
     """Of 96 held-out rows the untouched model erred in 32; of the others half are answered."""
     head = SimpleNamespace(row_scores=lambda problem, outputs, rows: (outputs, np.ones(len(rows))))
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(288), n_folds=3), held_rows=lambda fold: np.arange(96),
         task=SimpleNamespace(target_kind="text", control_is_untuned=False, decision_rows=200, head=head),
-        needs_all_folds=False,
+        needs_all_folds=False, dataset=SimpleNamespace(examples=range(288)),
     )  # fmt: skip
     recipe = SimpleNamespace(contrast=0.0, batch_size=32)
     selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(recipe=lambda depth: recipe)))

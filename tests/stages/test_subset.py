@@ -78,16 +78,19 @@ def test_else_a_stratified_part_of_whole_groups() -> None:
     assert f"{len(kept)} of 1600 rows are learnt from" in context.warnings[0]
 
 
-@pytest.mark.parametrize(("needed", "kept"), [(10, 1600), (100, 240)])
+@pytest.mark.parametrize(("needed", "kept"), [(5, 1600), (50, 224), (100, 96), (200, 96)])
+@pytest.mark.parametrize("cached", [0, 1600])
 def test_where_the_whole_network_is_tuned_first_an_epoch_must_fit_not_a_pass(
-    needed: int, kept: int, monkeypatch: pytest.MonkeyPatch
+    cached: int, needed: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """40 s x 0.9 x 10 = 360 passes by torch, three a step; states in the cache save none of them."""
     monkeypatch.setattr(subset, "begins_with_inputs", lambda context, backbone: True)
-    context, selected = context_of(seconds=100), selected_at(20)  # a pass over 720 rows
+    context, selected = context_of(seconds=100), selected_at(20, cached)
     selected.problem.backbone.whole_length = 100
     selected.problem.backbone.step_length = lambda example: needed
     fit_rows_to_budget(context, selected)
-    assert len(context.split.dev) == pytest.approx(kept, rel=0.1)
+    assert len(context.split.dev) == kept
+    assert (kept == 1600) == (not context.warnings) and all("one epoch over all" in told for told in context.warnings)
 
 
 def test_a_plan_repeats_the_choice_whatever_the_clock_says() -> None:

@@ -14,6 +14,7 @@ from headstart.backbones.backbone import Depth
 from headstart.heads.head import Outputs, Tunable
 from headstart.problem import Rows
 from headstart.stages.context import Context
+from headstart.stages.deciding import answered_rows
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
@@ -69,7 +70,7 @@ def tune_fold(
     rows = split.dev[split.folds != number]
     trained = train_with_progress(
         context, selected, module, depth, rows, held, what, context.settings.seed + number, epochs,
-        after_s=len(held) * replaced.seconds_per_output,
+        after_s=len(answered_rows(context, selected, replaced.rung, held)[0]) * replaced.seconds_per_output,
     )  # fmt: skip
     fold = Fold(held, replaced.bases[number], start, snapshot(module), trained, {})
     if not trained.stopped or trained.best_epoch:

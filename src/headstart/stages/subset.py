@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,13 +64,15 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     wanted = context.plan.dev_rows
     if wanted is None:
         wanted = _affordable(context, selected)
-        wanted = rows if missing_rows(context, selected.extractor) <= wanted else wanted
+        computed = rows if _learns_from_inputs(context, selected) else missing_rows(context, selected.extractor)
+        wanted = rows if computed <= wanted else wanted
     context.plan = context.plan.with_(dev_rows=min(wanted, rows))
     if wanted >= rows:
         return
     context.split = part_of(context.dataset, split, wanted, context.settings.seed)
     kept = len(context.split.dev)
-    told = f"{kept} of {rows} rows are learnt from: one pass of the network over all of them would not fit the budget"
+    what = "epoch" if _learns_from_inputs(context, selected) else "pass of the network"
+    told = f"{kept} of {rows} rows are learnt from: one {what} over all of them would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to use them all.")
     context.reporter.say(told)
     context.run.log("rows", kept=kept, of=rows, examples_per_second=selected.extractor.rate)
@@ -99,19 +102,26 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
 
 
 def _affordable(context: Context, selected: Selected) -> int:
-    """Rows that one pass can take in."""
+    """Rows that one pass, or one epoch, can take in."""
     scored_s = len(context.split.test) * _scoring_s(context, selected)
     left = context.clock.left() - scored_s - SAVING_S
     return max(MIN_ROWS, int(PASS_SHARE * left * _learnt_rate(context, selected)))
 
 
 def _learnt_rate(context: Context, selected: Selected) -> float:
-    """Rows a second of one pass; of an epoch, where the whole network is tuned first, with steps that need less."""
-    backbone, rate = selected.problem.backbone, selected.extractor.rate
-    if not isinstance(backbone, Timed) or not begins_with_inputs(context, backbone):
-        return rate
-    needed = [backbone.step_length(context.dataset.examples[row]) for row in context.split.dev]
-    return rate * backbone.whole_length / (STEP_PASSES * float(np.mean(needed)))
+    """Rows a second of one pass; of an epoch, on torch, where rows are learnt from as they come."""
+    if not _learns_from_inputs(context, selected):
+        return selected.extractor.rate
+    backbone, rows = cast(Timed, selected.problem.backbone), context.split.dev
+    whole = backbone.whole_length
+    needed = [min(whole, backbone.step_length(context.dataset.examples[row])) for row in rows]
+    return selected.extractor.stock_rate * whole / (STEP_PASSES * float(np.mean(needed)))
+
+
+def _learns_from_inputs(context: Context, selected: Selected) -> bool:
+    """Whether the whole network is tuned first, by steps that need a part of each input; no pass comes before."""
+    backbone = selected.problem.backbone
+    return isinstance(backbone, Timed) and begins_with_inputs(context, backbone)
 
 
 def _scoring_s(context: Context, selected: Selected) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def plan_rung(
             if fewer:
                 context.plan = context.plan.with_(decision_rows=held - fewer)
                 decide_on_fewer(context, selected, replaced)
-                forecast = replace(forecast, scoring_s=forecast.scoring_s - fewer * forecast.row_s)
+                forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
     if epochs >= fewest:
         context.run.log("rung plan", name=depth.name, seconds_per_step=step_s, seconds_left=left, folds=folds,
                         epochs=epochs, last=last, rows=len(context.held_rows(0)),
