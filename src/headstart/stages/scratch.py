@@ -13,11 +13,10 @@ from headstart.stages.context import SCRATCH_SHARE, Context
 from headstart.stages.finetune import Tuned
 from headstart.stages.from_random import Timeline, from_random, headline, longest_share, scored_rows
 from headstart.stages.keep import KeptContent, labelled
-from headstart.stages.select import Selected
+from headstart.stages.select import STEP_PASSES, Selected
 
 REPORT_S = 6.0
 MIN_STEPS = 3
-STEP_PASSES = 3.0  # of torch, that a training step costs
 MARKS = (0.5,)  # of the seconds: scored there, and at the end
 SCORING_SHARE = 0.35  # of the seconds, for both
 MIN_SCORED = 40

@@ -33,6 +33,7 @@ from headstart.types import Candidate, Example, ModelSource
 
 MAX_STATE_BYTES = 16 << 30
 TUNING_SHARE = 0.7  # of the budget: a depth whose tuning must cost more is not prepared for
+STEP_PASSES = 3.0  # of the network that a training step costs, forward and back
 TRAININGS = 2  # three on two thirds of the rows each
 EXTRACTION_SHARE = 0.4  # of the budget: a model whose features cost more than this is not considered
 OPENING_SHARE = 0.3  # of the budget: when it is spent, no further candidate is opened
@@ -254,8 +255,9 @@ def _keep_affordable_states(context: Context, extractor: Extractor) -> None:
 
 
 def _may_fit(context: Context, extractor: Extractor, depth: Depth) -> bool:
-    """Whether the fewest epochs at this depth could fit: a step costs about three forward passes behind the cut."""
-    passes = 3 * depth.compute_share * TRAININGS * extractor.backbone.recipe(depth).min_epochs * len(context.split.dev)
+    """Whether the fewest epochs at this depth could fit: a step costs STEP_PASSES behind the cut."""
+    epochs = TRAININGS * extractor.backbone.recipe(depth).min_epochs
+    passes = STEP_PASSES * depth.compute_share * epochs * len(context.split.dev)
     return passes / extractor.rate <= TUNING_SHARE * context.settings.budget_seconds
 
 

@@ -15,7 +15,7 @@ from headstart.data.split import Split, group_indices, label_indices
 from headstart.features import extract
 from headstart.problem import Rows
 from headstart.stages.context import Context, begins_with_inputs
-from headstart.stages.select import Selected, missing_rows
+from headstart.stages.select import STEP_PASSES, Selected, missing_rows
 from headstart.types import Dataset
 
 PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
@@ -23,7 +23,6 @@ SAVING_S = 20.0
 SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
 PARTS = (50, 200)  # rows are left out by fiftieths, or by smaller parts where fewer than that are wanted
 MIN_ROWS = 100
-STEP_PASSES = 3.0  # of the network that a training step costs, forward and back
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
 DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
