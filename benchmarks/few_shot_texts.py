@@ -52,11 +52,14 @@ def main() -> None:
     made.add_argument("--budget", default="5m", help="budget of headstart fit")
     made.add_argument("--rivals", type=int, nargs="+", default=list(range(len(RIVALS))), metavar="N",
                       help=f"which: {', '.join(f'{i} {name}' for i, name in enumerate(RIVALS))}")  # fmt: skip
+    made.add_argument("--ours", type=int, nargs="+", default=list(range(len(OURS))), metavar="N",
+                      help=f"which: {', '.join(f'{i} {name}' for i, name in enumerate(OURS))}")  # fmt: skip
     arguments = made.parse_args()
     records = Records("few_shot_texts", arguments.results, small=arguments.seeds < 5)
     records.open(arguments)
-    rivals = [list(RIVALS)[i] for i in arguments.rivals]
-    found: dict[str, list[Answer]] = {name: [] for name in (*OURS, *rivals)}
+    ours, rivals = ([list(names)[i] for i in chosen] for names, chosen in
+                    ((OURS, arguments.ours), (RIVALS, arguments.rivals)))  # fmt: skip
+    found: dict[str, list[Answer]] = {name: [] for name in (*ours, *rivals)}
     units: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         dataset = read_rows(debian.prepare(cache_dir() / "demo", Said()), COLUMNS, None, Path(scratch))
@@ -68,13 +71,13 @@ def main() -> None:
             test = [test[i] for i in np.sort(drawn.permutation(len(test))[: arguments.test])]
             units.append([e.group for e in test])
             own = Path(scratch) / str(seed)
-            systems = _systems(arguments, folder, train, test, seed, own, rivals)
+            systems = _systems(arguments, folder, train, test, seed, own, ours, rivals)
             for name in list(systems) if seed % 2 == 0 else list(systems)[::-1]:
                 found[name].append(systems[name]())
                 answer = found[name][-1]
                 records.write("draw", seed=seed, system=name, train=len(train), accuracy=float(np.mean(answer.right)),
                               seconds=answer.seconds, **answer.facts)  # fmt: skip
-    print(_table(arguments, found, units, records))
+    print(_table(arguments, found, ours, units, records))
 
 
 def _few(examples: list[Example], shots: int, rng: np.random.Generator) -> list[Example]:
@@ -88,11 +91,11 @@ def _few(examples: list[Example], shots: int, rng: np.random.Generator) -> list[
 
 def _systems(
     arguments: argparse.Namespace, model: Path, train: list[Example], test: list[Example], seed: int, own: Path,
-    rivals: list[str],
+    ours: list[str], rivals: list[str],
 ) -> dict[str, Callable[[], Answer]]:  # fmt: skip
     tables = write_tables(train, test, own)
 
-    def ours(depth: str) -> Answer:
+    def fitted(depth: str) -> Answer:
         options = ["--depth", depth, "--seed", str(seed), "--budget", arguments.budget]
         fit = fit_tables(tables, own / depth, TASK, MODEL, options)
         check_same_rows(test, fit.targets)
@@ -106,31 +109,32 @@ def _systems(
         right = [label == target for label, target in zip(answer["predictions"], answer["targets"])]
         return Answer(right, process.wall_s, {"parts": answer["seconds"]})
 
-    made: dict[str, Callable[[], Answer]] = {name: lambda depth=depth: ours(depth) for name, depth in OURS.items()}  # type: ignore[misc]
+    made: dict[str, Callable[[], Answer]] = {name: lambda depth=OURS[name]: fitted(depth) for name in ours}  # type: ignore[misc]
     return made | {name: lambda name=name: theirs(name) for name in rivals}  # type: ignore[misc]
 
 
 def _table(
-    arguments: argparse.Namespace, found: dict[str, list[Answer]], units: list[list[str]], records: Records
-) -> str:
+    arguments: argparse.Namespace, found: dict[str, list[Answer]], ours: list[str], units: list[list[str]],
+    records: Records,
+) -> str:  # fmt: skip
     seeds = [seed for seed, of_draw in enumerate(units) for _ in of_draw]
     rows = []
-    head, whole = OURS
+    first = ours[0]
     for name, answers in found.items():
         differences = []
-        for our in OURS:
-            gaps = [float(a) - float(b) for ours, theirs in zip(found[our], answers)
-                    for a, b in zip(ours.right, theirs.right)]  # fmt: skip
+        for our in ours:
+            gaps = [float(a) - float(b) for one, theirs in zip(found[our], answers)
+                    for a, b in zip(one.right, theirs.right)]  # fmt: skip
             gain = crossed_interval(seeds, [u for of_draw in units for u in of_draw], gaps, [1.0] * len(gaps))
             differences.append("" if name == our else points(gain))
             records.write("difference", ours=our, other=name, gain=dict(zip(("value", "low", "high"), gain)))
-        ratios = [theirs.seconds / ours.seconds for ours, theirs in zip(found[head], answers)]
+        ratios = [theirs.seconds / one.seconds for one, theirs in zip(found[first], answers)]
         accuracy = spread([100 * float(np.mean(answer.right)) for answer in answers], 1)
         rows.append((name, accuracy, spread([a.seconds for a in answers], 0), spread(ratios), *differences))
-    depths = ", ".join(answer.facts["depth"]["chosen"] for answer in found[whole])
+    depths = ", ".join(answer.facts["depth"]["chosen"] for answer in found[ours[-1]])
     title = f"{arguments.shots} a section, {len(units)} draws, {arguments.test} rows to test on"
-    header = ("median (range) over draws", "accuracy, %", "seconds until predictions", f"times those of {head}",
-              f"{head} is better by", f"{whole} is better by")  # fmt: skip
+    header = ("median (range) over draws", "accuracy, %", "seconds until predictions", f"times those of {first}",
+              *(f"{our} is better by" for our in ours))  # fmt: skip
     return "\n\n".join([
         f"### few_shot_texts: {title}{' (SMALL: for development only)' if records.small else ''}",
         table(header, rows), f"Depths: {depths}.", machine_line()])  # fmt: skip
