@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from headstart.errors import DataError
 from headstart.heads import logistic
 from headstart.heads.logistic import logistic_path
-from headstart.metrics.calibration import softmax
+from headstart.metrics.calibration import logits_log_loss, softmax
 
 
 def made_up(n, width, classes, seed=0):
@@ -45,6 +45,30 @@ def test_chooses_the_lowest_fold_loss_and_stops_after_two_rises():
     assert path.fold_log_loss[-1] > path.fold_log_loss[-2] > path.fold_log_loss[-3]
     assert path.penalty == path.penalties[path.fold_log_loss.argmin()]
     assert path.fold_log_loss.min() < 1.2
+
+
+def test_of_few_rows_and_many_classes_a_strong_penalty_is_not_refused_for_being_unsure(monkeypatch):
+    """What ranks best is far too unsure; a temperature mends that. Without one a weaker penalty was taken."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(20, 100)) * 0.45
+    labels, fresh = np.repeat(np.arange(20), 8), np.repeat(np.arange(20), 200)
+    folds = np.tile(np.arange(4), 40)
+    x, new = (centres[y] + rng.normal(size=(len(y), 100)) for y in (labels, fresh))
+
+    def fitted():
+        path = logistic_path(x, labels, 20, None, folds)
+        logits = (new @ path.weight.T + path.bias) / path.temperature
+        return path, (logits.argmax(1) == fresh).mean(), logits_log_loss(logits, fresh)
+
+    path, accuracy, loss = fitted()
+    held_out = logits_log_loss(path.fold_logits / path.temperature, labels)
+    assert path.fold_log_loss.min() == pytest.approx(held_out)
+    assert path.temperature < 0.7
+    monkeypatch.setattr(logistic, "fold_temperature", lambda *_: 1.0)
+    as_it_is, lower, higher = fitted()
+    assert as_it_is.penalty < path.penalty
+    assert accuracy > lower + 0.01
+    assert loss < higher - 0.02
 
 
 def test_classes_absent_from_a_fold_or_altogether():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from headstart.errors import DataError
 from headstart.heads.normalise import fold_back, standardise
-from headstart.metrics.calibration import logits_log_loss, softmax
+from headstart.metrics.calibration import fold_temperature, logits_log_loss, softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -40,7 +40,8 @@ LOOSE: Tolerance = (1e-4, 1e-8)
 class LogisticPath:
     """The chosen fit, and what led to the choice.
 
-    penalties, fold_log_loss: (P,) those tried, strong to weak, and their mean out-of-fold log-loss in nats.
+    penalties, fold_log_loss: (P,) those tried, strong to weak, and their mean out-of-fold log-loss in nats, each after
+    the temperature that suits it. temperature: that of `penalty`, applied to none of what follows.
     weight (C, D), bias (C,): fit to all rows with `penalty`, for features as they were passed in.
     fold_logits: (N, C) out-of-fold logits of `penalty`. fold_weights: weight and bias behind them, one pair a fold.
     """
@@ -48,6 +49,7 @@ class LogisticPath:
     penalties: Floats
     fold_log_loss: Floats
     penalty: float
+    temperature: float
     weight: Floats
     bias: Floats
     fold_logits: Floats
@@ -62,7 +64,10 @@ def default_penalties(width: int) -> Floats:
 def logistic_path(
     features: AnyFloats, labels: Ints, n_classes: int, penalties: Floats | None, folds: Ints, bias: bool = True
 ) -> LogisticPath:
-    """Fit at each penalty on each fold's other rows, choose by out-of-fold log-loss, refit on all rows.
+    """Fit at each penalty on each fold's other rows, choose by tempered out-of-fold log-loss, refit on all rows.
+
+    With few rows of many classes a strong penalty ranks classes best and is far too unsure of them. Without a
+    temperature the loss would ask for a weaker one, for the sake of confidence alone (docs/log.md).
 
     features: (N, D). labels: (N,) 0..C-1; classes may be absent, from folds too. folds: (N,) fold numbers.
     penalties: (P,) strong to weak, for mean log-loss + penalty/2 |W|^2 on standardised features, intercept free
@@ -78,9 +83,12 @@ def logistic_path(
     z, mean, factor = standardise(features, bias)
     rows, spectrum, rotation = _rotate(z)
     with _threads(rows.size * n_classes):
-        tried, penalty, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
+        tried, chosen, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
     (weight, intercept), *without = [fold_back((rotation @ t[:-1]).T, t[-1], mean, factor) for t in (theta, *thetas)]
-    return LogisticPath(grid[: len(tried)], np.array(tried), penalty, weight, intercept, held_out, without)
+    penalty, temperature = float(grid[chosen]), fold_temperature(held_out, labels)
+    losses = np.array(tried)
+    losses[chosen] = logits_log_loss(held_out / temperature, labels)
+    return LogisticPath(grid[: len(tried)], losses, penalty, temperature, weight, intercept, held_out, without)
 
 
 def logistic_fit(
@@ -103,15 +111,16 @@ def _walk(
     grid: Floats,
     spectrum: Floats,
     bias: bool,
-) -> tuple[list[float], float, Floats, list[Floats], Floats]:
-    """Fold losses, the best penalty, parameters of the fits to all rows and without each part, logits (N, C)."""
+) -> tuple[list[float], int, Floats, list[Floats], Floats]:
+    """Fold losses, the best one's index, parameters of the fits to all rows and without each part, logits (N, C)."""
     problems = [_Problem.of(rows[~part], labels[~part], n_classes, bias) for part in parts]
     state = [problem.start() for problem in problems]
     losses: list[float] = []
     best = state
     for penalty in grid:
         state = [problem.solve(guess, penalty, spectrum, LOOSE) for problem, guess in zip(problems, state)]
-        losses.append(logits_log_loss(_held_out(rows, parts, state), labels))
+        held_out = _held_out(rows, parts, state)
+        losses.append(logits_log_loss(held_out / fold_temperature(held_out, labels), labels))
         if losses[-1] <= min(losses):
             best = state
         if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
@@ -120,9 +129,8 @@ def _walk(
     penalty = float(grid[chosen])
     without = [problem.solve(guess, penalty, spectrum) for problem, guess in zip(problems, best)]
     held_out = _held_out(rows, parts, without)
-    losses[chosen] = logits_log_loss(held_out, labels)
     final = _Problem.of(rows, labels, n_classes, bias).solve(np.mean(without, axis=0), penalty, spectrum)
-    return losses, penalty, final, without, held_out
+    return losses, chosen, final, without, held_out
 
 
 def _held_out(rows: Floats, parts: list[npt.NDArray[np.bool_]], thetas: list[Floats]) -> Floats:

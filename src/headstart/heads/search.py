@@ -65,9 +65,9 @@ class Trial:
 
     def description(self) -> str:
         """One phrase for the summary."""
-        heat = f", temperature {self.temperature:.3g}" if self.option.kind == "ridge" else ""
         how = f"{self.option.kind} on {self.option.normalisation} '{self.option.feature}' features"
-        return f"{how}, penalty {self.penalty:.3g}{heat}, {self.scored_by} log-loss {self.score:.3f}"
+        fit = f"penalty {self.penalty:.3g}, temperature {self.temperature:.3g}"
+        return f"{how}, {fit}, {self.scored_by} log-loss {self.score:.3f}"
 
 
 def try_ridge(option: Option, features: Features, labels: Ints, n_classes: int, groups: Ints) -> Trial:
@@ -102,7 +102,7 @@ def try_logistic(option: Option, features: Features, labels: Ints, n_classes: in
     path = logistic_path(_unit_length(option, features), labels, n_classes, None, folds, option.bias)
     score, seconds = float(path.fold_log_loss.min()), time.perf_counter() - started
     told = f"{len(path.fold_weights)} folds"
-    return Trial(option, path.penalty, 1.0, score, told, seconds, path, path.fold_weights)
+    return Trial(option, path.penalty, path.temperature, score, told, seconds, path, path.fold_weights)
 
 
 def fit_trial(
@@ -110,7 +110,8 @@ def fit_trial(
 ) -> tuple[Floats, Floats, Floats]:
     """Weight (C, D), bias (C,) of the fit to all rows, for raw or l2 features, and held-out logits (N, C)."""
     if trial.path is not None:
-        return trial.path.weight, trial.path.bias, trial.path.fold_logits
+        logistic, heat = trial.path, trial.temperature
+        return logistic.weight / heat, logistic.bias / heat, logistic.fold_logits / heat
     path = _ridge(trial.option, features, labels, n_classes, groups, np.array([trial.penalty]))
     weight, bias = path.weights(0)
     _, mean, factor = _normalised(trial.option, features)
