@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from headstart.data.folds import grouped_folds
 from headstart.errors import DataError
-from headstart.metrics.calibration import fold_temperature, logits_log_loss
+from headstart.metrics.calibration import tempered_log_loss
 
 Floats = npt.NDArray[np.float64]
 AnyFloats = npt.NDArray[np.floating]
@@ -96,7 +96,7 @@ def lda_log_loss(features: AnyFloats, labels: Ints, n_folds: int = 5, groups: In
         out = folds == fold
         weight, bias = _lda(z[~out], onehot[~out], features.shape[1])
         logits[out] = z[out] @ weight + bias
-    return -logits_log_loss(logits / fold_temperature(logits, codes), codes)
+    return -tempered_log_loss(logits, codes)[0]
 
 
 def _lda(rows: Floats, onehot: Floats, width: int) -> tuple[Floats, Floats]:

@@ -64,7 +64,7 @@ def test_of_few_rows_and_many_classes_a_strong_penalty_is_not_refused_for_being_
     held_out = logits_log_loss(path.fold_logits / path.temperature, labels)
     assert path.fold_log_loss.min() == pytest.approx(held_out)
     assert path.temperature < 0.7
-    monkeypatch.setattr(logistic, "fold_temperature", lambda *_: 1.0)
+    monkeypatch.setattr(logistic, "tempered_log_loss", lambda logits, y: (logits_log_loss(logits, y), 1.0))
     as_it_is, lower, higher = fitted()
     assert as_it_is.penalty < path.penalty
     assert accuracy > lower + 0.01

@@ -24,7 +24,7 @@ from headstart.heads.head import (
     tuned_weights,
 )
 from headstart.heads.linear import LinearFit, LinearHead, fit_linear_head, refit_linear_head
-from headstart.metrics.calibration import fold_temperature, logits_log_loss, softmax
+from headstart.metrics.calibration import fold_temperature, softmax, tempered_log_loss
 from headstart.metrics.similarity import linear_cka
 from headstart.problem import Problem, Rows
 from headstart.transferability import h_score, log_me
@@ -167,7 +167,7 @@ class ClassHead:
         logits = self._logits(problem, module, rows).astype(np.float64)
         labels = problem.labels[rows]
         # what ships has its temperature set: confidence alone is no reason to stop
-        return logits_log_loss(logits / fold_temperature(logits, labels), labels)
+        return tempered_log_loss(logits, labels)[0]
 
     def outputs(self, problem: Problem, module: Tunable, rows: Rows, reporter: Reporter) -> Outputs:
         del reporter

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from headstart.errors import DataError
 from headstart.heads.normalise import fold_back, standardise
-from headstart.metrics.calibration import fold_temperature, logits_log_loss, softmax
+from headstart.metrics.calibration import softmax, tempered_log_loss
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -85,9 +85,8 @@ def logistic_path(
     with _threads(rows.size * n_classes):
         tried, chosen, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
     (weight, intercept), *without = [fold_back((rotation @ t[:-1]).T, t[-1], mean, factor) for t in (theta, *thetas)]
-    penalty, temperature = float(grid[chosen]), fold_temperature(held_out, labels)
-    losses = np.array(tried)
-    losses[chosen] = logits_log_loss(held_out / temperature, labels)
+    tried[chosen], temperature = tempered_log_loss(held_out, labels)
+    penalty, losses = float(grid[chosen]), np.array(tried)
     return LogisticPath(grid[: len(tried)], losses, penalty, temperature, weight, intercept, held_out, without)
 
 
@@ -119,8 +118,7 @@ def _walk(
     best = state
     for penalty in grid:
         state = [problem.solve(guess, penalty, spectrum, LOOSE) for problem, guess in zip(problems, state)]
-        held_out = _held_out(rows, parts, state)
-        losses.append(logits_log_loss(held_out / fold_temperature(held_out, labels), labels))
+        losses.append(tempered_log_loss(_held_out(rows, parts, state), labels)[0])
         if losses[-1] <= min(losses):
             best = state
         if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from headstart.heads.logistic import LogisticPath, logistic_fit, logistic_path
 from headstart.heads.normalise import Normalisation, fold_back, l2_rows, normalised
 from headstart.heads.ridge import RidgePath, best_penalty, ridge_fit, ridge_path
-from headstart.metrics.calibration import fold_temperature, logits_log_loss
+from headstart.metrics.calibration import tempered_log_loss
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -74,7 +74,7 @@ def try_ridge(option: Option, features: Features, labels: Ints, n_classes: int, 
     """Best of 25 penalties by exact leave-one-out (-group-out) log-loss after one temperature each."""
     started = time.perf_counter()
     path = _ridge(option, features, labels, n_classes, groups, None)
-    best, (score, temperature) = best_penalty(path, lambda index: _temper(path.leave_one_out(index), labels))
+    best, (score, temperature) = best_penalty(path, lambda index: tempered_log_loss(path.leave_one_out(index), labels))
     seconds = time.perf_counter() - started
     return Trial(option, float(path.lambdas[best]), temperature, score, "leave-one-out", seconds)
 
@@ -91,7 +91,7 @@ def try_ridge_on_folds(trial: Trial, features: Features, labels: Ints, n_classes
         weight, bias = ridge_fit(rows[~out], onehot[~out], trial.penalty, trial.option.bias)
         logits[out] = rows[out] @ weight.T + bias
         fitted.append(fold_back(weight, bias, mean, factor))
-    score, temperature = _temper(logits, labels)
+    score, temperature = tempered_log_loss(logits, labels)
     seconds = time.perf_counter() - started
     return Trial(trial.option, trial.penalty, temperature, score, f"{len(fitted)} folds", seconds, fold_weights=fitted)
 
@@ -147,8 +147,3 @@ def _normalised(option: Option, features: Features) -> tuple[Floats, Floats, Flo
 def _unit_length(option: Option, features: Features) -> npt.NDArray[np.floating]:
     rows = features[option.feature]
     return l2_rows(rows) if option.normalisation == "l2" else rows
-
-
-def _temper(logits: Floats, labels: Ints) -> tuple[float, float]:
-    temperature = fold_temperature(logits, labels)
-    return logits_log_loss(logits / temperature, labels), temperature

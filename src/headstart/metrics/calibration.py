@@ -43,6 +43,12 @@ def fold_temperature(logits: Floats, labels: Ints) -> float:
     return float(scale * np.exp(-float(brentq(slope, -SPAN, SPAN, xtol=1e-6))))
 
 
+def tempered_log_loss(logits: Floats, labels: Ints) -> tuple[float, float]:
+    """Mean log-loss in nats of softmax(logits / T), not clipped, and T = fold_temperature(logits, labels)."""
+    temperature = fold_temperature(logits, labels)
+    return logits_log_loss(logits / temperature, labels), temperature
+
+
 def logits_log_loss(logits: Floats, labels: Ints) -> float:
     """Mean log-loss in nats of softmax(logits), not clipped."""
     values = np.asarray(logits, dtype=np.float64)
