@@ -83,11 +83,10 @@ def logistic_path(
     z, mean, factor = standardise(features, bias)
     rows, spectrum, rotation = _rotate(z)
     with _threads(rows.size * n_classes):
-        tried, chosen, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
+        losses, penalty, heat, theta, thetas, held_out = _walk(rows, labels, n_classes, parts, grid, spectrum, bias)
     (weight, intercept), *without = [fold_back((rotation @ t[:-1]).T, t[-1], mean, factor) for t in (theta, *thetas)]
-    tried[chosen], temperature = tempered_log_loss(held_out, labels)
-    penalty, losses = float(grid[chosen]), np.array(tried)
-    return LogisticPath(grid[: len(tried)], losses, penalty, temperature, weight, intercept, held_out, without)
+    tried = grid[: len(losses)]
+    return LogisticPath(tried, np.array(losses), penalty, heat, weight, intercept, held_out, without)
 
 
 def logistic_fit(
@@ -110,8 +109,10 @@ def _walk(
     grid: Floats,
     spectrum: Floats,
     bias: bool,
-) -> tuple[list[float], int, Floats, list[Floats], Floats]:
-    """Fold losses, the best one's index, parameters of the fits to all rows and without each part, logits (N, C)."""
+) -> tuple[list[float], float, float, Floats, list[Floats], Floats]:
+    """Fold losses, the best penalty and its temperature, parameters of the fits to all rows and without each part,
+    logits (N, C).
+    """
     problems = [_Problem.of(rows[~part], labels[~part], n_classes, bias) for part in parts]
     state = [problem.start() for problem in problems]
     losses: list[float] = []
@@ -127,8 +128,9 @@ def _walk(
     penalty = float(grid[chosen])
     without = [problem.solve(guess, penalty, spectrum) for problem, guess in zip(problems, best)]
     held_out = _held_out(rows, parts, without)
+    losses[chosen], temperature = tempered_log_loss(held_out, labels)
     final = _Problem.of(rows, labels, n_classes, bias).solve(np.mean(without, axis=0), penalty, spectrum)
-    return losses, chosen, final, without, held_out
+    return losses, penalty, temperature, final, without, held_out
 
 
 def _held_out(rows: Floats, parts: list[npt.NDArray[np.bool_]], thetas: list[Floats]) -> Floats:
