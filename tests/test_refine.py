@@ -13,8 +13,11 @@ import pytest
 
 import headstart
 import tiny
+from headstart import refinement
+from headstart.budget import Clock
 from headstart.cli.summary import summary_lines
 from headstart.errors import DataError, RunError
+from headstart.types import Silent
 
 pytestmark = pytest.mark.slow  # whole runs, one after another
 
@@ -173,3 +176,20 @@ def test_what_cannot_be_continued_is_said(run: headstart.Result, tmp_path: Path)
         headstart.refine(run.run, data=tmp_path / "nowhere")
     with pytest.raises(RunError, match="already holds a run"):
         headstart.refine(run.run, out=run.run)
+
+
+def test_states_of_other_inputs_are_made_only_with_more_time(
+    run: headstart.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "run"
+    shutil.copytree(run.run, made)
+    content = json.loads((made / "plan.json").read_text())
+    (made / "plan.json").write_text(json.dumps(content | {"precision": "16-bit", "windows": 2, "chunk_length": 9}))
+    begun: list[Any] = []
+    monkeypatch.setattr(refinement, "run_fit", lambda *given, earlier: begun.append(earlier.plan))
+    for seconds in (900.0, 901.0):
+        settings = refinement.refine_settings(made, seconds, out=tmp_path / "next")
+        refinement.run_refine(made, settings, Silent(), Clock(seconds))
+    assert [plan.precision for plan in begun] == ["16-bit"] * 2
+    assert [(plan.windows, plan.chunk_length) for plan in begun] == [(2, 9), (None, None)]
+    assert all(plan.dev_rows is None and plan.rungs is None for plan in begun)

@@ -29,16 +29,18 @@ def grouped_folds(labels: Ints, groups: Sequence[Any] | npt.NDArray[Any], n_fold
     n_folds = max(2, min(n_folds, len(names)))
     digests = [_digest(seed, name) for name in names.tolist()]
     sizes = np.bincount(codes)
-    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
+    by_group = np.argsort(codes, kind="stable")
+    begins = np.cumsum(sizes) - sizes
     classes, dense = np.unique(labels, return_inverse=True)
     share = 1.0 / np.bincount(dense)  # (C,)
     counts = np.zeros((len(classes), n_folds))
     rows_in_fold = np.zeros(n_folds, dtype=np.int64)
     chosen = np.zeros(len(names), dtype=np.int64)
-    order = sorted(range(len(names)), key=lambda g: (-sizes[g], digests[g]))
+    order = np.lexsort((np.array(digests), -sizes))
     alone = int(np.searchsorted(-sizes[order], -1))  # the first group of one row: many data sets have no others
-    for group in order[:alone]:
-        present, times = np.unique(dense[members[group]], return_counts=True)
+    for group in order[:alone].tolist():
+        members = by_group[begins[group] : begins[group] + sizes[group]]
+        present, times = np.unique(dense[members], return_counts=True)
         crowding = ((times * share[present])[:, None] * counts[present]).sum(0).round(12)  # (n_folds,)
         rotation = (np.arange(n_folds) + digests[group]) % n_folds
         fold = int(np.lexsort((rotation, rows_in_fold, crowding))[0])
@@ -46,8 +48,8 @@ def grouped_folds(labels: Ints, groups: Sequence[Any] | npt.NDArray[Any], n_fold
         rows_in_fold[fold] += sizes[group]
         chosen[group] = fold
     chosen[order[alone:]] = _place_rows(
-        [int(dense[members[group][0]]) for group in order[alone:]],
-        [digests[group] for group in order[alone:]],
+        dense[by_group[begins[order[alone:]]]].tolist(),
+        [digests[group] for group in order[alone:].tolist()],
         counts.astype(np.int64).tolist(),
         rows_in_fold.tolist(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.draw import Drawing, draw
 from headstart.data.folds import grouped_folds
 from headstart.data.label_sets import members, rarest
 from headstart.errors import DataError
@@ -74,6 +75,12 @@ def group_indices(dataset: Dataset) -> NDArray[np.int64]:
     """Group index of each row, numbered by sorted group name."""
     _, index = np.unique(np.array([e.group for e in dataset.examples]), return_inverse=True)
     return index.astype(np.int64)
+
+
+def drawing_of(dataset: Dataset, rows: NDArray[np.int64], seed: int) -> Drawing:
+    """The order in which a part of these rows is drawn."""
+    groups = np.array([dataset.examples[r].group for r in rows])  # by name: numbers change where rows are left out
+    return draw(label_indices(dataset)[rows], groups, seed + 4)
 
 
 def _held_out(labels: NDArray[np.int64], folds: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart import sources
 from headstart.backbones.backbone import Backbone, Depth
 from headstart.backbones.load import load_backbone, stock_script
-from headstart.data.folds import grouped_folds
-from headstart.data.split import group_indices, label_indices
+from headstart.data.split import drawing_of, group_indices, label_indices
 from headstart.errors import HeadstartError, MachineError, ModelError
 from headstart.features import (
     LENGTH_EXAMPLES,
@@ -157,6 +157,8 @@ def candidates(context: Context) -> list[ModelSource]:
 def scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
     """Development rows to score on: whole groups, stratified by class, at most plan.select_rows, fewer for slow models.
 
+    They are the first of those that a part of all rows would be made of.
+
     rates: examples per second of each candidate.
     """
     dev = context.split.dev
@@ -166,9 +168,7 @@ def scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
     context.plan = context.plan.with_(select_rows=min(wanted, len(dev)))
     if len(dev) <= wanted:
         return dev
-    labels, groups = label_indices(context.dataset)[dev], group_indices(context.dataset)[dev]
-    parts = grouped_folds(labels, groups, -(-len(dev) // wanted), context.settings.seed + 3)
-    return np.asarray(dev[parts == 0])
+    return np.asarray(dev[drawing_of(context.dataset, dev, context.settings.seed).part(wanted)])
 
 
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:
@@ -211,9 +211,18 @@ def open_backbone(context: Context, backbone: Backbone) -> tuple[Extractor, Prob
 
 
 def missing_rows(context: Context, extractor: Extractor) -> int:
-    """Development rows whose states or features are not in the cache."""
-    keys = list({extractor.key_of(context.dataset.examples[r]) for r in context.split.dev})
-    return len(missing_from_cache(extractor, keys, extractor.backbone.views[0], context.reporter))
+    """Development rows whose states or features are not in the cache; rows of the same content count once."""
+    return int(are_missing(context, extractor).sum())
+
+
+def are_missing(context: Context, extractor: Extractor) -> NDArray[np.bool_]:
+    """Which development rows' states or features are not in the cache: of rows with the same content, the first."""
+    keys = [extractor.key_of(context.dataset.examples[r]) for r in context.split.dev]
+    first = {key: at for at, key in reversed(list(enumerate(keys)))}
+    missing = missing_from_cache(extractor, list(first), extractor.backbone.views[0], context.reporter)
+    found = np.zeros(len(keys), dtype=bool)
+    found[[first[key] for key in missing]] = True
+    return found
 
 
 def engine_sample(context: Context) -> list[Example]:

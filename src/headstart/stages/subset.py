@@ -7,27 +7,26 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Timed
+from headstart.data.draw import Drawing
 from headstart.data.folds import grouped_folds
-from headstart.data.split import Split, group_indices, label_indices
+from headstart.data.split import Split, drawing_of, group_indices, label_indices
 from headstart.features import extract
 from headstart.problem import Rows
 from headstart.stages.context import Context, begins_with_inputs
-from headstart.stages.select import STEP_PASSES, Selected, missing_rows
+from headstart.stages.select import STEP_PASSES, Selected, are_missing
 from headstart.types import Dataset
 
-PASS_SHARE = 0.9  # of the seconds left, after those for saving and the stock loader's pass over the test rows
-SAVING_S = 20.0
+PASS_SHARE = 0.9  # of the seconds left, after those for the rest and the stock loader's pass over the test rows
+REST_S = 15.0  # for heads, saving, the score of the controls, findings and the report
 SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
-PARTS = (50, 200)  # rows are left out by fiftieths, or by smaller parts where fewer than that are wanted
+SCORED_OF_LEFT = 0.5  # at most, of the seconds that are left for it and for learning
 MIN_ROWS = 100
 MIN_SCORED = 30  # test rows that are answered in any case
 ANSWERED = 24  # held-out rows that answering is timed on
 DECIDING_SHARE = 0.1  # of the budget, for one rung's answers to the rows that decide on depth
 FIRST_SHARE = 0.2  # the same where the whole network is tuned first: the one rung whose answers need its passes
-REPORT_S = 6.0  # of the seconds left, for saving and the report
 
 
 def time_answers(context: Context, selected: Selected) -> None:
@@ -59,18 +58,19 @@ def time_answers(context: Context, selected: Selected) -> None:
 
 def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     """Replace the context's development rows by a stratified part of them (whole groups) where all do not fit."""
-    split, rows = context.split, len(context.split.dev)
-    wanted = context.plan.dev_rows
-    if wanted is None:
-        wanted = _affordable(context, selected)
-        computed = rows if _learns_from_inputs(context, selected) else missing_rows(context, selected.extractor)
-        wanted = rows if computed <= wanted else wanted
-    context.plan = context.plan.with_(dev_rows=min(wanted, rows))
-    if wanted >= rows:
+    split, rows, from_inputs = context.split, len(context.split.dev), _learns_from_inputs(context, selected)
+    planned, affordable = context.plan.dev_rows, _affordable(context, selected)
+    if planned is None:  # what is cached takes no pass
+        costly = np.ones(rows, dtype=bool) if from_inputs else are_missing(context, selected.extractor)
+    if rows <= MIN_ROWS or (costly.sum() <= affordable if planned is None else planned >= rows):
+        context.plan = context.plan.with_(dev_rows=rows)
         return
-    context.split = part_of(context.dataset, split, wanted, context.settings.seed)
+    drawing = drawing_of(context.dataset, split.dev, context.settings.seed)
+    wanted = max(MIN_ROWS, drawing.affordable(costly, affordable)) if planned is None else planned
+    context.plan = context.plan.with_(dev_rows=wanted)
+    context.split = part_of(context.dataset, split, wanted, context.settings.seed, drawing)
     kept = len(context.split.dev)
-    what = "epoch" if _learns_from_inputs(context, selected) else "pass of the network"
+    what = "epoch" if from_inputs else "pass of the network"
     told = f"{kept} of {rows} rows are learnt from: one {what} over all of them would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to use them all.")
     context.reporter.say(told)
@@ -84,16 +84,14 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     split, rows = context.split, len(context.split.test)
     wanted = context.plan.test_rows
     if wanted is None:
-        seconds = min(SCORING_SHARE * context.clock.budget_seconds, context.clock.left() - REPORT_S)
+        left = context.clock.left() - REST_S
+        seconds = min(SCORING_SHARE * context.clock.budget_seconds, SCORED_OF_LEFT * left)
         wanted = max(MIN_SCORED, int(seconds / _scoring_s(context, selected)))
     context.plan = context.plan.with_(test_rows=min(wanted, rows))
     if wanted >= rows:
         return
-    dataset, seed = context.dataset, context.settings.seed
-    labels, groups = label_indices(dataset)[split.test], group_indices(dataset)[split.test]
-    n_parts = _parts(groups, wanted)
-    parts = grouped_folds(labels, groups, n_parts, seed + 5)
-    test: Rows = split.test[parts < max(1, round(wanted / rows * n_parts))]
+    drawing = drawing_of(context.dataset, split.test, context.settings.seed)
+    test: Rows = split.test[drawing.part(max(wanted, int(drawing.ends.min())))]
     context.split = replace(split, test=test)
     told = f"{len(test)} of {rows} test rows are scored: more would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to score them all.")
@@ -103,8 +101,8 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
 def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass, or one epoch, can take in."""
     scored_s = len(context.split.test) * _scoring_s(context, selected)
-    left = context.clock.left() - scored_s - SAVING_S
-    return max(MIN_ROWS, int(PASS_SHARE * left * _learnt_rate(context, selected)))
+    left = context.clock.left() - scored_s - REST_S
+    return max(0, int(PASS_SHARE * left * _learnt_rate(context, selected)))
 
 
 def _learnt_rate(context: Context, selected: Selected) -> float:
@@ -128,22 +126,14 @@ def _scoring_s(context: Context, selected: Selected) -> float:
     return context.passes_per_test / selected.extractor.stock_rate + context.answer_s
 
 
-def _parts(groups: NDArray[np.int64], wanted: int) -> int:
-    """Into how many parts to divide rows, so that some of these hold about the wanted number."""
-    return min(int(np.clip(len(groups) / max(1, wanted), *PARTS)), len(np.unique(groups)))
+def part_of(dataset: Dataset, split: Split, wanted: int, seed: int, drawing: Drawing | None = None) -> Split:
+    """The split with that many development rows, or a few less, in their order: whole groups, stratified by class.
 
-
-def part_of(dataset: Dataset, split: Split, wanted: int, seed: int) -> Split:
-    """The split with about that many development rows, in their order: whole groups, stratified by class."""
+    Some of every class are among them, however few are wanted. drawing: of the development rows, where it is known.
+    """
     dev, n_folds = split.dev, split.n_folds
     labels, groups = label_indices(dataset), group_indices(dataset)
-    n_parts = _parts(groups[dev], wanted)
-    parts: NDArray[np.integer] = grouped_folds(labels[dev], groups[dev], n_parts, seed + 4)
-    kept = parts < max(1, int(wanted / len(dev) * n_parts))
-    for label in np.unique(labels[dev]):
-        of_class = labels[dev] == label
-        if len(np.unique(groups[dev][kept & of_class])) < 2:  # too rare to be thinned out
-            kept |= of_class
-    rows: Rows = dev[kept]
+    drawing = drawing or drawing_of(dataset, dev, seed)
+    rows: Rows = dev[drawing.part(max(wanted, drawing.least))]
     folds = grouped_folds(labels[rows], groups[rows], n_folds, seed + 1)
     return replace(split, dev=rows, folds=folds.astype(np.int64))
