@@ -189,6 +189,26 @@ def test_the_rate_is_for_inputs_of_mean_length(tmp_path: Path, monkeypatch: pyte
     assert opened.stock_rate == pytest.approx(0.5 / np.mean(lengths))
 
 
+def test_the_stock_loaders_rate_is_what_an_earlier_pass_of_it_showed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two were timed while the machine was busy: a twelfth is what torch was then taken to have."""
+    names = ["torch"]
+    monkeypatch.setattr(
+        "headstart.features.choose_engine", lambda *_: Engine(names[-1], "1", "CPU", _Engine().run, "", 1.2, 0.1)
+    )
+    backbone: Any = _Backbone()
+    backbone.prefix = lambda cuts: Prefix(nn.Identity(), ("x",), ("state", "mean"), {"cut": ("state",)}, {}, {})
+    opened = open_extractor(backbone, EXAMPLES, tmp_path, Silent())
+    opened.note_stock_rate(0.7 * opened.rate)  # torch itself: nothing to learn
+    names.append("openvino")
+    opened = open_extractor(backbone, EXAMPLES, tmp_path, Silent())
+    assert opened.stock_rate == pytest.approx(opened.rate / 12)
+    opened.note_stock_rate(0.5 * opened.rate)
+    again = open_extractor(backbone, EXAMPLES, tmp_path, Silent())
+    assert again.stock_rate == pytest.approx(0.5 * again.rate)
+
+
 class _Doubling(nn.Module):
     """What torch computes of a batch: like the engine above, but finite where that is not."""
 

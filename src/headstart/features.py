@@ -23,6 +23,7 @@ from headstart.errors import ModelError
 from headstart.feature_store import FeatureStore, stack
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Engine, Run
+from headstart.runtime.memory import recall_torch_share, remember_torch_share
 from headstart.runtime.openvino import version as openvino_version
 from headstart.runtime.reduced import reduced_engine
 from headstart.runtime.torch import compile_torch
@@ -78,6 +79,11 @@ class Extractor:
         torch_rate = self.speedup * self.engine.torch_examples_per_second
         return min(self.rate, torch_rate if math.isfinite(torch_rate) else self.rate / 5)
 
+    def note_stock_rate(self, rate: float) -> None:
+        """Keep for later runs what the stock loader took: its examples per second over many of them."""
+        if self.engine.name != "torch":
+            remember_torch_share(self.kept, rate / (self.speedup * self.engine.examples_per_second))
+
     def key_of(self, example: Example) -> str:
         """Under which its records lie: its content's digest, with the target's where the backbone reads that."""
         if not self.backbone.reads_targets:
@@ -111,6 +117,9 @@ def open_extractor(
     kept = cache_dir / "engines" / hashlib.sha256(named.encode()).hexdigest()[:32]
     given = prefix.module, batch, prefix.input_names, prefix.dynamic_shapes
     chosen = choose_engine(*given, reporter.say, engine, kept, inputs)
+    share = recall_torch_share(kept)
+    if share is not None and chosen.name != "torch":
+        chosen = replace(chosen, torch_examples_per_second=share * chosen.examples_per_second)
     parts = ((POOLED,) if prefix.pooled else ()) + tuple(cuts)
     extractor = Extractor(backbone, prefix, chosen, cache_dir / "features", parts, kept)
     extractor.speedup = speedup

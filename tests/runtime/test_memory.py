@@ -19,6 +19,7 @@ from headstart.runtime import torch as torch_engine
 from headstart.runtime.candidates import Candidate, Job
 from headstart.runtime.choose import choose_engine
 from headstart.runtime.engine import Batch, Engine
+from headstart.runtime.memory import recall_torch_share, remember_torch_share
 
 SAMPLE: Batch = {"x": np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)}
 
@@ -65,6 +66,22 @@ def test_a_second_run_takes_what_the_first_one_measured(wanted: str, tmp_path: P
         == np.isnan(first.torch_examples_per_second)
         == (wanted == "openvino")
     )
+
+
+def test_what_a_long_pass_showed_of_torch_holds_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "engines" / "network"
+    assert recall_torch_share(kept) is None
+    remember_torch_share(kept, 0.4)
+    assert recall_torch_share(kept) == 0.4
+    monkeypatch.setattr(memory, "_cpu_name", lambda: "another")
+    assert recall_torch_share(kept) is None
+    (file,) = kept.parent.iterdir()
+    file.write_text('{"share": ')
+    assert recall_torch_share(kept) is None
+    remember_torch_share(kept, 0.5)
+    assert recall_torch_share(kept) == 0.5
 
 
 def test_an_engine_asked_for_is_not_answered_from_the_memory_of_another(tmp_path: Path, compared: list[str]) -> None:

@@ -42,7 +42,13 @@ Ask = Callable[..., Answers]
 
 
 @pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+def paces() -> list[float]:
+    """What was learnt of the stock loader's pace."""
+    return []
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: list[float]) -> Ask:
     """Ask a saved model for the golden row and the others, with one cache."""
     stock, model = tmp_path / "stock", tmp_path / "model"
     model.mkdir()
@@ -50,15 +56,19 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     script = driven(stock, monkeypatch, LOADER)
     monkeypatch.setattr(keep, "_own_files", lambda: (stock / script).read_text())
 
-    def run(words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True) -> Answers:
+    def run(
+        words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True, answer_s: float = 0.0
+    ) -> Answers:
         context: Any = SimpleNamespace(
             stock=None, close=lambda: None, reporter=Silent(), cache_dir=tmp_path / "cache",
             clock=SimpleNamespace(left=lambda: left), task=SimpleNamespace(uncertainty=features or None),
             dataset=SimpleNamespace(examples=tuple(Example(w, w, "short", w, f"digest of {w}") for w in words)),
-            run=SimpleNamespace(log=lambda event, **facts: None, path=tmp_path / "run"),
+            run=SimpleNamespace(log=lambda event, **facts: None, path=tmp_path / "run"), answer_s=answer_s,
+            passes_per_test=2.0,
         )  # fmt: skip
+        selected: Any = SimpleNamespace(exact_extractor=SimpleNamespace(note_stock_rate=paces.append))
         saved = Saved(model, "native", script)
-        return answer(context, saved, np.array([0]), np.arange(1, len(words)))
+        return answer(context, selected, saved, np.array([0]), np.arange(1, len(words)))
 
     return run
 
@@ -127,6 +137,14 @@ def test_an_answer_that_time_did_not_reach_is_asked_for_the_next_time(
     assert ask(words[: 1 + len(cut.test)]).kept and asked(tmp_path) == ["golden"]
     whole = ask(words)
     assert len(whole.test) == 40 and not whole.kept
+
+
+def test_many_answers_tell_the_stock_loaders_pace(ask: Ask, paces: list[float]) -> None:
+    ask()
+    ask(tuple(f"slow{i}" for i in range(120)), answer_s=0.1)  # here the pace is not that of the network's passes
+    assert paces == []
+    ask(tuple(f"slow {i}" for i in range(120)))
+    assert len(paces) == 1 and 4 < paces[0] < 40  # two passes for each, which takes 50 ms
 
 
 def test_no_room_for_answers_is_no_fault(ask: Ask, tmp_path: Path) -> None:

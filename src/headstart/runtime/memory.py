@@ -76,10 +76,33 @@ def recall(file: Path, holds_for: dict[str, Any], say: Callable[[str], None]) ->
 
 def remember(file: Path, holds_for: dict[str, Any], choice: Choice) -> None:
     """Write beside and rename. A full disk only costs the next run a measurement."""
+    _write(file, {"holds_for": holds_for, "choice": asdict(choice)})
+
+
+def recall_torch_share(kept: Path) -> float | None:
+    """Torch's rate as a share of the engine's, as the last long pass on this machine showed it; None without one."""
+    try:
+        content = json.loads(_share_file(kept).read_text(encoding="utf-8"))
+        share = float(content["share"])
+        return share if content["holds_for"] == circumstances({}) and share > 0 else None
+    except (OSError, ValueError, KeyError, TypeError):  # a damaged one is written anew after the next pass
+        return None
+
+
+def remember_torch_share(kept: Path, share: float) -> None:
+    """Keep what a long pass showed: a batch or two, timed while the machine was busy, may have been far off."""
+    _write(_share_file(kept), {"holds_for": circumstances({}), "share": share})
+
+
+def _share_file(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}-torch.share")
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
     temporary = file.with_name(f"{file.name}-{os.getpid()}.part")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"holds_for": holds_for, "choice": asdict(choice)}, indent=2), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
         temporary.replace(file)
     temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,13 @@ from headstart.problem import Rows
 from headstart.sources.digest import file_digest
 from headstart.stages.context import Context
 from headstart.stages.keep import KeptAnswers
+from headstart.stages.select import Selected
 from headstart.stages.subset import MIN_SCORED
 from headstart.stock_process import StockProcess
 from headstart.types import Prediction
 
 CLOSING_S = 8.0  # of the time left, for what must follow the saved model's answers
+LONG = 100  # answers, from which the stock loader's pace is learnt for later runs
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Answers:
     kept: bool
 
 
-def answer(context: Context, saved: Saved, golden: Rows, test: Rows) -> Answers:
+def answer(context: Context, selected: Selected, saved: Saved, golden: Rows, test: Rows) -> Answers:
     """Ask the saved model, in a process without headstart.
 
     The golden rows are always asked. Test rows are not where files of the same content, run by the same versions of the
@@ -46,10 +49,14 @@ def answer(context: Context, saved: Saved, golden: Rows, test: Rows) -> Answers:
     kept = before.holds(examples)
     asked = [context.dataset.examples[r] for r in golden] + ([] if kept else examples)
     fewest = len(golden) + min(MIN_SCORED, len(examples))
+    begin = time.perf_counter()
     stock = process.predict(
         saved.folder, asked, context.reporter, wanted, lambda n: n >= fewest and context.clock.left() < CLOSING_S
     )
-    context.run.log("answered", asked=len(stock), kept=len(examples) if kept else 0)
+    seconds = time.perf_counter() - begin
+    context.run.log("answered", asked=len(stock), kept=len(examples) if kept else 0, answer_seconds=seconds)
+    if len(stock) >= LONG and not context.answer_s:
+        selected.exact_extractor.note_stock_rate(len(stock) * context.passes_per_test / seconds)
     if kept:
         features = before.features(examples) if wanted else None
         return Answers(stock, before.answers(examples), features, kept=True)

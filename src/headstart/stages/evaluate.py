@@ -68,7 +68,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     golden = golden_rows(context.split.dev)
     # in a random order, so that those answered until time is over stand for all
     mixed = context.rng(9).permutation(context.split.test)
-    answers = answer(context, saved, golden, mixed)
+    answers = answer(context, selected, saved, golden, mixed)
     order = _scored(context, mixed, len(answers.test))
     check = _check_golden(context, selected, tuned, golden, answers.golden, temperature)
     groups = problem.groups

@@ -60,9 +60,14 @@ class Selected:
     reading_check: str = ""
 
     @property
+    def exact_extractor(self) -> Extractor:
+        """That in float32."""
+        return self.exact or self.extractor
+
+    @property
     def exact_rate(self) -> float:
         """Examples per second in float32."""
-        return (self.exact or self.extractor).rate
+        return self.exact_extractor.rate
 
 
 def select(context: Context) -> Selected:
