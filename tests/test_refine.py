@@ -184,12 +184,11 @@ def test_states_of_other_inputs_are_made_only_with_more_time(
     made = tmp_path / "run"
     shutil.copytree(run.run, made)
     content = json.loads((made / "plan.json").read_text())
-    (made / "plan.json").write_text(json.dumps(content | {"precision": "16-bit", "windows": 2, "chunk_length": 9}))
+    (made / "plan.json").write_text(json.dumps(content | {"views": ["plain", "flip"], "precision": "f32"}))
     begun: list[Any] = []
     monkeypatch.setattr(refinement, "run_fit", lambda *given, earlier: begun.append(earlier.plan))
     for seconds in (900.0, 901.0):
         settings = refinement.refine_settings(made, seconds, out=tmp_path / "next")
         refinement.run_refine(made, settings, Silent(), Clock(seconds))
-    assert [plan.precision for plan in begun] == ["16-bit"] * 2
-    assert [(plan.windows, plan.chunk_length) for plan in begun] == [(2, 9), (None, None)]
+    assert [(plan.views, plan.precision) for plan in begun] == [(("plain", "flip"), "f32"), (None, "f32")]
     assert all(plan.dev_rows is None and plan.rungs is None for plan in begun)

@@ -25,16 +25,17 @@ from headstart.workflow import fresh_run_folder, run_fit
 def run_refine(run: Path, settings: Settings, reporter: Reporter, clock: Clock) -> Result:
     """A new run that continues `run`. settings: as refine_settings gives them.
 
-    The model, the engine and its precision stay, so that cached states are used again; the inputs' views and lengths
-    too, unless there is more time. Depth, head and the rest are decided anew.
+    The model, the engine and float32 stay, so that cached states are used again; views too, unless there is more time.
+    Depth, head and the rest are decided anew.
     Test rows stay test rows and folds stay folds. result.json gets refined_from and comparison.
     Raises HeadstartError for anything the user can mend.
     """
     result = read_result(run)
     plan = load_plan(run / "plan.json")
-    kept = Plan(model=plan.model, engine=plan.engine, precision=plan.precision, seed=settings.seed)
-    if settings.budget_seconds <= result["budget_seconds"]:  # other inputs have other states: only time is a reason
-        kept = kept.with_(views=plan.views, windows=plan.windows, chunk_length=plan.chunk_length)
+    # further views are states of their own: only more time is a reason for new ones
+    views = plan.views if settings.budget_seconds <= result["budget_seconds"] else None
+    exact = "f32" if plan.precision == "f32" else None  # 16-bit features are checked again on other labels
+    kept = Plan(model=plan.model, engine=plan.engine, precision=exact, views=views, seed=settings.seed)
     out = Path(settings.out) if settings.out else fresh_run_folder(settings.data)
     if (out / "result.json").exists():
         raise RunError(f"{out} already holds a run. Name another folder with --out, or remove it first.")

@@ -25,6 +25,7 @@ from headstart.types import Example, Found, Prediction, Reporter, Segment
 
 STOCK = Path(__file__).parent / "stock"
 POLL_SECONDS = 0.05
+PACED, PACED_S = 20, 0.5  # answers after the first ones, and seconds, that tell a pace
 GRACE_S = 3.0  # for the answer that is being made, when there are enough
 
 
@@ -33,13 +34,16 @@ class StockProcess:
 
     Starting it early hides seconds of importing behind work that leaves a core idle. It ends by itself when this
     process does. rows: what it answered, as it wrote it. features: pooled features (n, D) of the inputs, where
-    `predict` was asked for them.
+    `predict` was asked for them. rate: answers per second, from the first that were seen to the last; None where too
+    few came after these. seconds: that `predict` took in all.
     """
 
     def __init__(self, script: str) -> None:
         self.script = script
         self.rows: list[dict[str, Any]] = []
         self.features: NDArray[np.float32] | None = None
+        self.rate: float | None = None
+        self.seconds = math.inf
         self._words: list[str] = []
         self._was_enough = False
         environment = {
@@ -131,17 +135,28 @@ class StockProcess:
 
     def _lines_as_they_come(self, file: Path, wanted: int, enough: Callable[[int], bool]) -> Iterator[int]:
         seen, until = 0, math.inf
+        begin, first = time.monotonic(), (0, 0.0)  # answers, and when they were there
         while self._process.poll() is None and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
             with contextlib.suppress(OSError):
                 lines = file.read_bytes().count(b"\n")
                 yield from range(seen, min(lines, wanted))
+                if lines > seen:
+                    self._note_rate(first, lines, time.monotonic())
+                    first = first if seen else (lines, time.monotonic())
                 seen = max(seen, lines)
             if not self._was_enough and seen < wanted and enough(seen):
                 self._was_enough, until = True, time.monotonic() + GRACE_S
                 file.with_suffix(".stop").touch()
+        self.seconds = time.monotonic() - begin
         if not self._was_enough:
             yield from range(seen, wanted)
+
+    def _note_rate(self, first: tuple[int, float], lines: int, now: float) -> None:
+        """Loading the model comes before the first answers, and says nothing of the pace."""
+        answers, since = first
+        if answers and lines - answers >= PACED and now - since >= PACED_S:
+            self.rate = (lines - answers) / (now - since)
 
 
 def prediction_of(name: str, target: str | None, row: dict[str, Any]) -> Prediction:

@@ -57,7 +57,11 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: list[float]) -> 
     monkeypatch.setattr(keep, "_own_files", lambda: (stock / script).read_text())
 
     def run(
-        words: tuple[str, ...] = WORDS, left: float = 100.0, features: bool = True, answer_s: float = 0.0
+        words: tuple[str, ...] = WORDS,
+        left: float = 100.0,
+        features: bool = True,
+        answer_s: float = 0.0,
+        stock_rate: float = 1000.0,
     ) -> Answers:
         context: Any = SimpleNamespace(
             stock=None, close=lambda: None, reporter=Silent(), cache_dir=tmp_path / "cache",
@@ -66,7 +70,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paces: list[float]) -> 
             run=SimpleNamespace(log=lambda event, **facts: None, path=tmp_path / "run"), answer_s=answer_s,
             passes_per_test=2.0,
         )  # fmt: skip
-        selected: Any = SimpleNamespace(exact_extractor=SimpleNamespace(note_stock_rate=paces.append))
+        selected: Any = SimpleNamespace(
+            exact_extractor=SimpleNamespace(note_stock_rate=paces.append, stock_rate=stock_rate)
+        )
         saved = Saved(model, "native", script)
         return answer(context, selected, saved, np.array([0]), np.arange(1, len(words)))
 
@@ -140,11 +146,17 @@ def test_an_answer_that_time_did_not_reach_is_asked_for_the_next_time(
 
 
 def test_many_answers_tell_the_stock_loaders_pace(ask: Ask, paces: list[float]) -> None:
-    ask()
-    ask(tuple(f"slow{i}" for i in range(120)), answer_s=0.1)  # here the pace is not that of the network's passes
-    assert paces == []
-    ask(tuple(f"slow {i}" for i in range(120)))
-    assert len(paces) == 1 and 4 < paces[0] < 40  # two passes for each, which takes 50 ms
+    words = tuple(f"slow{i}" for i in range(60))
+    ask(words, answer_s=0.1)  # here the pace is not that of the network's passes
+    ask(WORDS)
+    assert paces == []  # five answers, and what they took is mostly Python's start
+    ask(tuple(f"slow number {i}" for i in range(60)))
+    assert len(paces) == 1 and 10 < paces[0] < 40.5  # two passes for each, which takes 50 ms or more
+
+
+def test_a_pace_that_was_taken_for_slower_is_mended_by_few_answers(ask: Ask, paces: list[float]) -> None:
+    ask(stock_rate=0.001)
+    assert len(paces) == 1 and paces[0] > 0.1
 
 
 def test_no_room_for_answers_is_no_fault(ask: Ask, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""Dangers planted in whole runs are told: a useless network, a target that the inputs do not hold, a class of noise."""
+"""Dangers planted in whole runs are told: a useless network, a target that the inputs do not hold, a class of noise,
+patients on both sides of the user's own split.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +23,26 @@ TRAIN, TEST = 180, 90
 WORD = {"animal": "cat", "place": "house"}
 
 
-def fit(root: Path, model: Path, labelled: list[tuple[str, str]]) -> dict[str, Any]:
-    """A run of the head alone on texts of (what they are about, their label), the last of them to test on."""
+def fit(
+    root: Path, model: Path, labelled: list[tuple[str, str]], patients: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """A run of the head alone on texts of (what they are about, their label), the last of them to test on.
+
+    patients: a value for each, by which they are grouped.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for i, (about, label) in enumerate(labelled):
         words = [*rng.choice(tiny.WORDS[:4], 3), *[WORD[about]] * 3, *rng.choice(tiny.WORDS[:6], 4)]
-        rows.append((" ".join(map(str, words)) + f" {i}", label))
+        text = " ".join(map(str, words)) + f" {i}"
+        rows.append((text, label) if patients is None else (text, label, patients[i]))
     (root / "data").mkdir()
     for name, part in (("train", rows[:TRAIN]), ("test", rows[TRAIN:])):
         with (root / "data" / f"{name}.csv").open("w", newline="") as stream:
-            csv.writer(stream).writerows([("text", "label"), *part])
+            csv.writer(stream).writerows([("text", "label", "patient")[: len(part[0])], *part])
     return headstart.fit(
         root / "data", model=str(model), budget="200s", out=str(root / "run"), depth="head", offline=True,
-        engine="torch", cache_dir=root / "cache",
+        engine="torch", cache_dir=root / "cache", group_column="patient" if patients is not None else None,
     ).details  # fmt: skip
 
 
@@ -75,3 +84,15 @@ def test_a_class_of_noise_is_named_and_no_other(tmp_path: Path) -> None:
     labels = ["noise" if i % 6 in (4, 5) else about(i) for i in range(TRAIN + TEST)]
     found = fit(tmp_path, tiny.text_model(tmp_path / "model"), [(about(i), name) for i, name in enumerate(labels)])
     assert [row["class"] for row in found["findings"]["classes"]["rows"]] == ["noise"]
+
+
+def test_patients_on_both_sides_are_a_leak_and_others_are_not(tmp_path: Path) -> None:
+    patients = [f"p{i // 3}" for i in range(TRAIN + TEST)]  # three texts of each
+    patients[TRAIN + 10] = patients[TRAIN + 20] = "p7"
+    labelled = [(about(i), about(i)) for i in range(TRAIN + TEST)]
+    found = fit(tmp_path, tiny.text_model(tmp_path / "model"), labelled, patients)
+    leaks = found["findings"]["leaks"]
+    assert [row["input"] for row in leaks["rows"]] == ["test.csv row 11", "test.csv row 21"]
+    assert all("same group as the training row" in row["reason"] for row in leaks["rows"])
+    assert leaks["without"]["value"] >= 0.95
+    assert any("2 of 90 test rows are also in the training rows" in warning for warning in found["warnings"])

@@ -77,6 +77,27 @@ def test_where_the_others_do_not_fit_what_is_cached_is_learnt_from() -> None:
         kept = set(context.split.dev.tolist())
         assert cached <= kept and len(kept - cached) == pytest.approx(more, abs=3)
         assert context.warnings and context.plan.dev_rows == len(kept)
+        again = context_of(3000, context.plan)
+        fit_rows_to_budget(again, selected_at(20))
+        assert set(again.split.dev.tolist()) == kept
+
+
+def test_a_few_missing_rows_are_computed_in_any_case() -> None:
+    context = context_of(seconds=1)
+    fit_rows_to_budget(context, selected_at(20, range(0, 1600, 2)[50:] or ()))
+    assert len(context.split.dev) < 1600
+    context = context_of(seconds=1)
+    fit_rows_to_budget(context, selected_at(20, set(range(1600)) - set(range(0, 1600, 32))))  # 50 are missing
+    assert len(context.split.dev) == 1600 and context.warnings == []
+
+
+def test_a_fold_of_a_part_stays_what_it_was() -> None:
+    """Folds along a column, as --shift-column makes them: a part of the rows must not mix its values."""
+    context = context_of(seconds=95)
+    context.split = replace(context.split, folds=np.arange(1600) // 800)
+    fit_rows_to_budget(context, selected_at(20))
+    assert len(context.split.dev) < 1600
+    np.testing.assert_array_equal(context.split.folds, context.split.dev // 800)
 
 
 def test_else_a_stratified_part_of_whole_groups() -> None:
@@ -122,7 +143,7 @@ def test_two_groups_of_a_rare_class_are_kept() -> None:
             for r, e in enumerate(context.dataset.examples)]  # fmt: skip
     context.dataset = replace(context.dataset, examples=tuple(rare), classes=("a", "b", "c"))
     assert len({100, 300, 500} & set(part_of(context.dataset, context.split, 40, seed=0).dev.tolist())) == 2
-    assert len(part_of(context.dataset, context.split, 1, seed=0).dev) == 12  # six groups of two
+    assert 8 <= len(part_of(context.dataset, context.split, 1, seed=0).dev) <= 12  # two groups of each, which may share
 
 
 def test_a_few_of_very_many_rows_are_no_more_than_that() -> None:
@@ -136,6 +157,12 @@ def test_at_least_a_hundred_rows_are_tried() -> None:
     context = context_of(seconds=10)
     fit_rows_to_budget(context, selected_at(20))
     assert 60 <= len(context.split.dev) <= 100
+
+
+def test_where_nothing_is_to_be_computed_its_time_goes_to_test_rows() -> None:
+    context = context_of(seconds=29)
+    score_fewer_rows(context, selected_at(20, range(1600)))  # a third of 29 s, where half of 14 s was possible above
+    assert 98 <= len(context.split.test) <= 102
 
 
 def test_test_rows_are_thinned_out_where_scoring_all_would_take_too_long() -> None:
@@ -196,7 +223,7 @@ def test_slow_answers_are_given_to_fewer_rows(tmp_path: Path, monkeypatch: pytes
     answered = set(selected.problem.memo["untouched"])
     assert answered <= set(deciding.tolist()) <= set(before.tolist())  # nothing is answered in vain
     score_fewer_rows(context, selected)
-    assert 140 <= len(context.split.test) <= 215  # half of 24 - 15 s, at 21 to 31 ms each
+    assert 220 <= len(context.split.test) <= 400  # a third of 24 s, at 21 to 31 ms each
     again, same = answering(3600.0, tmp_path, monkeypatch, context.plan)
     time_answers(again, same)
     assert (again.held_rows(0) == deciding).all()  # as planned

@@ -95,7 +95,7 @@ def remember_torch_share(kept: Path, share: float) -> None:
 
 
 def _share_file(kept: Path) -> Path:
-    return kept.with_name(f"{kept.name}-torch.share")
+    return kept.with_name(f"{kept.name}-share.json")
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

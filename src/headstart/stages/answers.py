@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,6 @@ from headstart.stock_process import StockProcess
 from headstart.types import Prediction
 
 CLOSING_S = 8.0  # of the time left, for what must follow the saved model's answers
-LONG = 100  # answers, from which the stock loader's pace is learnt for later runs
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,16 @@ def answer(context: Context, selected: Selected, saved: Saved, golden: Rows, tes
     kept = before.holds(examples)
     asked = [context.dataset.examples[r] for r in golden] + ([] if kept else examples)
     fewest = len(golden) + min(MIN_SCORED, len(examples))
-    begin = time.perf_counter()
     stock = process.predict(
         saved.folder, asked, context.reporter, wanted, lambda n: n >= fewest and context.clock.left() < CLOSING_S
     )
-    seconds = time.perf_counter() - begin
-    context.run.log("answered", asked=len(stock), kept=len(examples) if kept else 0, answer_seconds=seconds)
-    if len(stock) >= LONG and not context.answer_s:
-        selected.exact_extractor.note_stock_rate(len(stock) * context.passes_per_test / seconds)
+    context.run.log("answered", asked=len(stock), kept=len(examples) if kept else 0, answer_seconds=process.seconds)
+    if not context.answer_s:
+        passes, extractor = context.passes_per_test, selected.exact_extractor
+        if process.rate is not None:
+            extractor.note_stock_rate(passes * process.rate)
+        elif (least := passes * len(stock) / process.seconds) > extractor.stock_rate:  # loading the model included
+            extractor.note_stock_rate(least)
     if kept:
         features = before.features(examples) if wanted else None
         return Answers(stock, before.answers(examples), features, kept=True)

@@ -173,7 +173,7 @@ def scoring_rows(context: Context, rates: Sequence[float]) -> Rows:
     context.plan = context.plan.with_(select_rows=min(wanted, len(dev)))
     if len(dev) <= wanted:
         return dev
-    return np.asarray(dev[drawing_of(context.dataset, dev, context.settings.seed).part(wanted)])
+    return np.asarray(dev[drawing_of(context.dataset, dev, context.settings.seed).part(wanted, groups=2)])
 
 
 def _open(context: Context, source: ModelSource) -> tuple[Extractor, Problem]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.backbones.backbone import Timed
 from headstart.data.draw import Drawing
@@ -20,6 +21,7 @@ from headstart.types import Dataset
 
 PASS_SHARE = 0.9  # of the seconds left, after those for the rest and the stock loader's pass over the test rows
 REST_S = 15.0  # for heads, saving, the score of the controls, findings and the report
+REST_ROW_S = 2e-5  # of that for each example of the data, learnt from or not: looking for copies, the naive baseline
 SCORING_SHARE = 0.35  # of the budget, for the stock loader's pass over the test rows
 SCORED_OF_LEFT = 0.5  # at most, of the seconds that are left for it and for learning
 MIN_ROWS = 100
@@ -60,16 +62,18 @@ def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     """Replace the context's development rows by a stratified part of them (whole groups) where all do not fit."""
     split, rows, from_inputs = context.split, len(context.split.dev), _learns_from_inputs(context, selected)
     planned, affordable = context.plan.dev_rows, _affordable(context, selected)
-    if planned is None:  # what is cached takes no pass
-        costly = np.ones(rows, dtype=bool) if from_inputs else are_missing(context, selected.extractor)
-    if rows <= MIN_ROWS or (costly.sum() <= affordable if planned is None else planned >= rows):
+    if planned is None:
+        costly = _costly(context, selected)
+    if costly.sum() <= max(affordable, MIN_ROWS) if planned is None else planned >= rows:
         context.plan = context.plan.with_(dev_rows=rows)
         return
     drawing = drawing_of(context.dataset, split.dev, context.settings.seed)
-    wanted = max(MIN_ROWS, drawing.affordable(costly, affordable)) if planned is None else planned
+    wanted = min(rows, max(MIN_ROWS, drawing.affordable(costly, affordable))) if planned is None else planned
     context.plan = context.plan.with_(dev_rows=wanted)
     context.split = part_of(context.dataset, split, wanted, context.settings.seed, drawing)
     kept = len(context.split.dev)
+    if kept == rows:  # the first groups of each class are all there are
+        return
     what = "epoch" if from_inputs else "pass of the network"
     told = f"{kept} of {rows} rows are learnt from: one {what} over all of them would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to use them all.")
@@ -84,14 +88,17 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
     split, rows = context.split, len(context.split.test)
     wanted = context.plan.test_rows
     if wanted is None:
-        left = context.clock.left() - REST_S
-        seconds = min(SCORING_SHARE * context.clock.budget_seconds, SCORED_OF_LEFT * left)
+        left = context.clock.left() - _rest_s(context)
+        seconds = SCORING_SHARE * context.clock.budget_seconds
+        if seconds > SCORED_OF_LEFT * left:
+            learning_s = _costly(context, selected).sum() / _learnt_rate(context, selected)
+            seconds = min(seconds, max(SCORED_OF_LEFT * left, left - learning_s))
         wanted = max(MIN_SCORED, int(seconds / _scoring_s(context, selected)))
     context.plan = context.plan.with_(test_rows=min(wanted, rows))
     if wanted >= rows:
         return
     drawing = drawing_of(context.dataset, split.test, context.settings.seed)
-    test: Rows = split.test[drawing.part(max(wanted, int(drawing.ends.min())))]
+    test: Rows = split.test[drawing.part(wanted)]
     context.split = replace(split, test=test)
     told = f"{len(test)} of {rows} test rows are scored: more would not fit the budget"
     context.warnings.append(f"{told}. Give more time with --budget to score them all.")
@@ -101,8 +108,20 @@ def score_fewer_rows(context: Context, selected: Selected) -> None:
 def _affordable(context: Context, selected: Selected) -> int:
     """Rows that one pass, or one epoch, can take in."""
     scored_s = len(context.split.test) * _scoring_s(context, selected)
-    left = context.clock.left() - scored_s - REST_S
+    left = context.clock.left() - scored_s - _rest_s(context)
     return max(0, int(PASS_SHARE * left * _learnt_rate(context, selected)))
+
+
+def _costly(context: Context, selected: Selected) -> NDArray[np.bool_]:
+    """Which development rows take time before they are learnt from: what is cached takes no pass."""
+    if _learns_from_inputs(context, selected):
+        return np.ones(len(context.split.dev), dtype=bool)
+    return are_missing(context, selected.extractor)
+
+
+def _rest_s(context: Context) -> float:
+    """Seconds for all that is neither a pass over rows to learn from nor the stock loader's."""
+    return REST_S + REST_ROW_S * len(context.dataset.examples)
 
 
 def _learnt_rate(context: Context, selected: Selected) -> float:
@@ -134,6 +153,10 @@ def part_of(dataset: Dataset, split: Split, wanted: int, seed: int, drawing: Dra
     dev, n_folds = split.dev, split.n_folds
     labels, groups = label_indices(dataset), group_indices(dataset)
     drawing = drawing or drawing_of(dataset, dev, seed)
-    rows: Rows = dev[drawing.part(max(wanted, drawing.least))]
-    folds = grouped_folds(labels[rows], groups[rows], n_folds, seed + 1)
-    return replace(split, dev=rows, folds=folds.astype(np.int64))
+    kept = drawing.learnable(wanted)
+    rows: Rows = dev[kept]
+    folds = split.folds[kept]
+    spread = [len(np.unique(folds[labels[rows] == label])) for label in np.unique(labels[rows])]
+    if len(np.unique(folds)) < n_folds or min(spread) < 2:  # else a fold stays what it was, a value of a column perhaps
+        folds = grouped_folds(labels[rows], groups[rows], n_folds, seed + 1).astype(np.int64)
+    return replace(split, dev=rows, folds=folds)
