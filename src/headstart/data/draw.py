@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headstart.data.folds import group_digest
 
 FIRST = 2  # groups of each class without which it cannot be learnt while one of them is held out
 LARGE = 0.02  # of all rows: groups of more come last in their class, so that a small part is of many groups
@@ -52,7 +53,7 @@ def draw(labels: NDArray[np.integer], groups: Sequence[Any] | NDArray[Any], seed
     hardly changes where a few rows are added or left out.
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    digests = np.array([_digest(seed, name) for name in names.tolist()], dtype=np.int64)
+    digests = np.array([group_digest(seed, name) for name in names.tolist()], dtype=np.int64)
     sizes = np.bincount(codes)
     is_large = sizes > max(1, LARGE * len(codes))
     _, dense = np.unique(labels, return_inverse=True)
@@ -78,9 +79,3 @@ def draw(labels: NDArray[np.integer], groups: Sequence[Any] | NDArray[Any], seed
     is_first = np.zeros(len(names), dtype=bool)
     is_first[members[by_class[np.arange(len(pairs)) - begins < FIRST]]] = True
     return Drawing(np.asarray(ends[codes]), np.asarray(is_first[codes]))
-
-
-def _digest(seed: int, group: object) -> int:
-    return int.from_bytes(
-        hashlib.blake2b(f"{seed}:{group}".encode(errors="surrogatepass"), digest_size=7).digest(), "big"
-    )

@@ -27,7 +27,7 @@ def grouped_folds(labels: Ints, groups: Sequence[Any] | npt.NDArray[Any], n_fold
     if len(names) < 2:
         raise DataError(f"All {len(labels)} rows are in one group, so none can be held out. Group them more finely.")
     n_folds = max(2, min(n_folds, len(names)))
-    digests = [_digest(seed, name) for name in names.tolist()]
+    digests = [group_digest(seed, name) for name in names.tolist()]
     sizes = np.bincount(codes)
     by_group = np.argsort(codes, kind="stable")
     begins = np.cumsum(sizes) - sizes
@@ -72,5 +72,8 @@ def _place_rows(classes: list[int], digests: list[int], counts: list[list[int]],
     return chosen
 
 
-def _digest(seed: int, group: object) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=7).digest(), "big")
+def group_digest(seed: int, group: object) -> int:
+    """A number below 2**56 that sets the group's place, whatever the order of the rows."""
+    return int.from_bytes(
+        hashlib.blake2b(f"{seed}:{group}".encode(errors="surrogatepass"), digest_size=7).digest(), "big"
+    )

@@ -69,7 +69,7 @@ def _engine(context: Context, selected: Selected, seconds: float, has_own: bool)
 
     Converting a second network pays only where the control is large: else it runs on torch.
     """
-    extractor = selected.exact or selected.extractor
+    extractor = selected.exact_extractor
     name, planned = extractor.engine.name, context.plan.control_engine
     if not has_own:
         return name, extractor.rate, 0.0

@@ -149,7 +149,7 @@ def _check_golden(
     """Compare the saved model's answers with the tuned module's on a few development rows."""
     head, problem = context.task.head, selected.problem
     features, examples, views = problem.features, context.dataset.examples, problem.backbone.views[:1]
-    extract(selected.exact or selected.extractor, [examples[r] for r in golden], views, Silent())
+    extract(selected.exact_extractor, [examples[r] for r in golden], views, Silent())
     if selected.exact is not None:  # the saved model runs in float32
         problem.features = features_of(selected.exact, examples, views)
     if tuned.module is not None:

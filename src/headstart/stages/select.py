@@ -64,11 +64,6 @@ class Selected:
         """That in float32."""
         return self.exact or self.extractor
 
-    @property
-    def exact_rate(self) -> float:
-        """Examples per second in float32."""
-        return self.exact_extractor.rate
-
 
 def select(context: Context) -> Selected:
     """Score every candidate on the same development rows; the lowest wins, or a faster one that equals it.

@@ -61,15 +61,16 @@ def time_answers(context: Context, selected: Selected) -> None:
 def fit_rows_to_budget(context: Context, selected: Selected) -> None:
     """Replace the context's development rows by a stratified part of them (whole groups) where all do not fit."""
     split, rows, from_inputs = context.split, len(context.split.dev), _learns_from_inputs(context, selected)
-    planned, affordable = context.plan.dev_rows, _affordable(context, selected)
-    if planned is None:
-        costly = _costly(context, selected)
-    if costly.sum() <= max(affordable, MIN_ROWS) if planned is None else planned >= rows:
-        context.plan = context.plan.with_(dev_rows=rows)
+    wanted, drawing = context.plan.dev_rows, None
+    if wanted is None:
+        costly, affordable = _costly(context, selected), _affordable(context, selected)
+        wanted = rows
+        if costly.sum() > max(affordable, MIN_ROWS):
+            drawing = drawing_of(context.dataset, split.dev, context.settings.seed)
+            wanted = max(MIN_ROWS, drawing.affordable(costly, affordable))
+    context.plan = context.plan.with_(dev_rows=min(wanted, rows))
+    if wanted >= rows:
         return
-    drawing = drawing_of(context.dataset, split.dev, context.settings.seed)
-    wanted = min(rows, max(MIN_ROWS, drawing.affordable(costly, affordable))) if planned is None else planned
-    context.plan = context.plan.with_(dev_rows=wanted)
     context.split = part_of(context.dataset, split, wanted, context.settings.seed, drawing)
     kept = len(context.split.dev)
     if kept == rows:  # the first groups of each class are all there are
