@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ from headstart.types import Dataset, Example, Silent
 ROWS = np.arange(40)
 ONES = np.ones(40)
 BEAMS = Seq2SeqHead().beams
-AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0)
+AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0, beams=9)
 
 
 class _Features:
@@ -38,7 +39,7 @@ class _Backbone:
 
     def generate(self, inputs: Sequence[torch.Tensor], network: nn.Module | None = None) -> list[str]:
         self.asked += [self.search] * len(inputs[0])
-        return [self.answers[self.search]] * len(inputs[0])
+        return [self.answers.get(self.search, "wrong")] * len(inputs[0])
 
 
 def _problem(backbone: _Backbone) -> Problem:
@@ -100,11 +101,28 @@ def test_beams_that_gain_nothing_are_not(beamed: str) -> None:
 
 
 def test_beams_that_would_take_too_long_are_not_taken() -> None:
-    assert _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=0.0))[0] == 1
+    assert _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=0.0, beams=9))[0] == 1
+
+
+def test_no_more_beams_are_tried_than_allowed() -> None:
+    backbone = _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=60.0, beams=3))[1]
+    assert {beams for beams, _ in backbone.asked} == {3}
+
+
+def test_fewer_beams_are_tried_where_one_batch_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row takes as many seconds as there are beams; three are allowed for it."""
+    backbone = _Backbone("wrong", "wrong")
+    backbone.answers[(3, 1.0)] = "right"
+    monkeypatch.setattr(time, "perf_counter", lambda: float(sum(beams for beams, _ in backbone.asked)))
+    outputs = np.array(["wrong"] * len(ROWS), dtype=object)
+    limits = DecodingLimits(trial_s=1000.0, row_s=3.0, beams=9)
+    chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, None, Silent())
+    assert backbone.asked == [(5, 1.0)] * 16 + [(3, 1.0)] * 40
+    assert (chosen.beams, chosen.row_s) == (3, 3.0)
 
 
 def test_without_time_for_a_trial_nothing_is_decoded() -> None:
-    choice, backbone = _choose("wrong", "right", DecodingLimits(trial_s=0.0, row_s=60.0))
+    choice, backbone = _choose("wrong", "right", DecodingLimits(trial_s=0.0, row_s=60.0, beams=9))
     assert choice == 1
     assert not backbone.asked
 

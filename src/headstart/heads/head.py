@@ -72,10 +72,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class DecodingLimits:
-    """trial_s: seconds for trying another decoding. row_s: seconds that the answer to one row may take."""
+    """trial_s: seconds for trying another decoding. row_s: seconds that the answer to one row may take. beams: at most
+    that are tried.
+    """
 
     trial_s: float
     row_s: float
+    beams: int
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,9 @@ class _Writer(Tunable):
 
 @dataclass
 class _Trial:
-    """Beams with one weight of the length, and what they gave for the first of the rows."""
+    """Beams with one weight of the length, and what they gave for the first of the rows. row_s: seconds of a row."""
 
+    beams: int
     penalty: float
     texts: list[str] = field(default_factory=list)
     row_s: float = 0.0
@@ -98,7 +99,7 @@ class Seq2SeqHead:
     """Teacher forcing for training; greedy answers decide on depth, beams are chosen at the end.
 
     row_loss: (target, text) -> numerator and denominator of the decision metric, lower is better. beams: that are tried
-    instead of one. penalties: powers of the length beside 1 that are tried with them.
+    instead of one, fewer where time is short. penalties: powers of the length beside 1 that are tried with them.
     """
 
     decision_metric: str = "wer"
@@ -222,28 +223,46 @@ class Seq2SeqHead:
         """Beams where they make fewer errors than one on these held-out rows and their time can be afforded; with them
         the weight of a text's length that makes the fewest.
 
-        module: the network that ships, None for the untouched one. outputs: greedy ones of the `rows`. weights: how
-        many rows each of these stands for. planned: the choice of an earlier run, taken over.
+        module: the network of the greedy `outputs` of these rows, None for the untouched one. weights: how many rows
+        each of these stands for. planned: the choice of an earlier run, taken over.
         """
         backbone = cast(Generator, problem.backbone)
         if planned or not backbone.searches:
             backbone.search = planned or (1, 1.0)
             return Decoding(*backbone.search)
-        begin = time.perf_counter()
-        spread = spread_evenly(rows, BEAM_ROWS)
-        trials = [_Trial(penalty) for penalty in (1.0, *self.penalties)]
+        begin, spread = time.perf_counter(), spread_evenly(rows, BEAM_ROWS)
+        trials = [_Trial(min(self.beams, limits.beams), penalty) for penalty in (1.0, *self.penalties)]
         for number, trial in enumerate(trials, 1):
-            backbone.search = self.beams, trial.penalty
-            started, used = time.perf_counter(), spread[: len(trials[0].texts) or len(spread)]
-            for start in range(0, len(used), GENERATE_BATCH):
-                part = used[start : start + GENERATE_BATCH]
-                row_s = trial.row_s or trials[0].row_s  # what a row took so far, once more for this batch
-                if time.perf_counter() - begin + row_s * len(part) > limits.trial_s * number / len(trials):
-                    break
-                trial.texts += self._generate(problem, module, part, reporter, f"{self.beams} beams")
-                trial.row_s = (time.perf_counter() - started) / len(trial.texts)
+            first, until = trials[0], begin + limits.trial_s * number / len(trials)
+            trial.beams, trial.row_s = first.beams, first.row_s
+            used = spread[: len(first.texts) or len(spread)]
+            while (
+                not (fits := self._tried(problem, module, trial, used, until, limits.row_s, reporter))
+                and trial.beams > 2
+            ):
+                fewer = max(2, min(trial.beams - 1, int(trial.beams * limits.row_s / trial.row_s)))
+                trial.beams, trial.row_s = fewer, trial.row_s * fewer / trial.beams
+            if not fits:
+                break
         greedy = dict(zip(rows.tolist(), zip(outputs, weights)))
         return self._best(problem, greedy, spread, trials, limits)
+
+    def _tried(self, problem: Problem, module: Tunable | None, trial: _Trial, rows: Rows, until: float, row_s: float,
+               reporter: Reporter) -> bool:  # fmt: skip
+        """Answers to as many of the rows as there is time for; false where one takes longer than row_s."""
+        cast(Generator, problem.backbone).search = trial.beams, trial.penalty
+        begin, trial.texts = time.perf_counter(), []
+        for start in range(0, len(rows), GENERATE_BATCH):
+            part = rows[start : start + GENERATE_BATCH]
+            if (
+                time.perf_counter() + trial.row_s * len(part) > until
+            ):  # what a row took so far, once more for this batch
+                break
+            trial.texts += self._generate(problem, module, part, reporter, f"{trial.beams} beams")
+            trial.row_s = (time.perf_counter() - begin) / len(trial.texts)
+            if trial.row_s > row_s:
+                return False
+        return True
 
     def _best(
         self,
@@ -269,10 +288,10 @@ class Seq2SeqHead:
             trial.errors = errors(trial.texts) if len(trial.texts) == len(used) else np.inf
         best = min(trials, key=lambda trial: trial.errors)
         better = len(used) >= MIN_BEAM_ROWS and best.errors < one and best.row_s <= limits.row_s
-        backbone.search = (self.beams, best.penalty) if better else (1, 1.0)
+        backbone.search = (best.beams, best.penalty) if better else (1, 1.0)
         tried = {f"{t.penalty:g}": t.errors for t in trials if np.isfinite(t.errors)}
-        facts = {"rows": len(used), "errors_greedy": one, "errors_beams": tried, "seconds_per_row": best.row_s,
-                 "seconds_allowed": limits.row_s}  # fmt: skip
+        facts = {"rows": len(used), "beams_tried": best.beams, "errors_greedy": one, "errors_beams": tried,
+                 "seconds_per_row": best.row_s, "seconds_allowed": limits.row_s}  # fmt: skip
         return Decoding(*backbone.search, best.row_s if better else None, facts)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:

@@ -16,22 +16,17 @@ from headstart.artifact import (
 )
 from headstart.errors import HeadstartError, RunError
 from headstart.features import extract, features_of
-from headstart.heads.head import DecodingLimits
 from headstart.problem import Rows
 from headstart.stages.answers import answer
 from headstart.stages.context import Context
 from headstart.stages.control import measured_control
-from headstart.stages.control_plan import control_size
+from headstart.stages.decoding import choose_decoding
 from headstart.stages.finetune import Tuned
 from headstart.stages.keep import KeptAnswers, labelled
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
 from headstart.tasks.task import Scores
 from headstart.types import Prediction, Silent
-
-SAVING_S = 20.0  # saving, checking the saved model, report
-DECODING_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
-BEAMS_TAKE = 4.0  # times one beam's decoding, at least: where that is too long, they are not tried (measured: 4 to 8)
 
 
 @dataclass
@@ -62,7 +57,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     """
     head, problem, rung = context.task.head, selected.problem, tuned.chosen
     temperature = head.calibrate(problem, rung.outputs, rung.rows)
-    output_s = _choose_decoding(context, selected, replaced, tuned)
+    output_s = choose_decoding(context, selected, replaced, tuned)
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)
@@ -103,39 +98,6 @@ def _scored(context: Context, mixed: Rows, answered: int) -> NDArray[np.int64]:
         context.split = replace(context.split, test=context.split.test[kept])
     sorter = np.argsort(mixed[:answered])
     return sorter[np.searchsorted(mixed[:answered], context.split.test, sorter=sorter)]
-
-
-def _choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:
-    """Let the task settle on held-out rows how answers are decoded, where there is a choice and time for it.
-
-    Returns the seconds that an answer then takes.
-    """
-    choose = context.task.choose_decoding
-    if choose is None:
-        context.plan = context.plan.with_(decoding=0)
-        return replaced.seconds_per_output
-    n_test = max(1, len(context.split.test))
-    free = context.task.control_is_untuned and tuned.module is None
-    control = None if free else control_size(context, selected, replaced.seconds_per_output, n_test)
-    encoding_s = context.passes_per_test / selected.extractor.stock_rate
-    spare = context.clock.left() - SAVING_S - n_test * encoding_s
-    trial_s = min(DECODING_SHARE * context.clock.budget_seconds, spare / 2)
-    answers = n_test + (control.rows if control else 0)  # the untouched model decodes in the same way
-    row_s = (spare - trial_s) / answers
-    trial_encoding_s = encoding_s if tuned.module is not None and tuned.module.cut is None else 0.0
-    limits = DecodingLimits(trial_s, row_s + trial_encoding_s)
-    plan, rung = context.plan, tuned.chosen
-    planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
-    if row_s < BEAMS_TAKE * replaced.seconds_per_output:
-        planned = planned or (1, 1.0)
-    weights = np.ones(len(rung.rows)) if rung.weights is None else rung.weights
-    decoding = choose(
-        selected.problem, tuned.module, rung.outputs, rung.rows, weights, limits, planned, context.reporter
-    )
-    context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
-    if decoding.facts:
-        context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)
-    return replaced.seconds_per_output if decoding.row_s is None else decoding.row_s - trial_encoding_s
 
 
 def _check_golden(

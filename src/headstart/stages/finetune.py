@@ -25,12 +25,15 @@ MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block
 
 @dataclass
 class Tuned:
-    """module: the tuned network to ship, or None where the untuned rung ships. base: the untuned head behind either."""
+    """module: the tuned network to ship, or None where the untuned rung ships. base: the untuned head behind either.
+    kept: the attempt that it comes of, whose folds have not learnt from all rows.
+    """
 
     module: Tunable | None
     base: Any
     rungs: list[Rung]
     why: str
+    kept: Attempt | None = None
 
     @property
     def chosen(self) -> Rung:
@@ -63,7 +66,7 @@ def finetune(context: Context, selected: Selected, replaced: Replaced) -> Tuned:
     shipped.chosen = True
     why = "; ".join(ladder.reasons)
     context.run.log("depth", chosen=shipped.name, why=why)
-    return Tuned(module, base, ladder.rungs, why)
+    return Tuned(module, base, ladder.rungs, why, ladder.kept)
 
 
 def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> None:
