@@ -122,7 +122,8 @@ def test_the_weights_that_count_are_an_average_of_the_last_steps() -> None:
         assert not torch.allclose(value, raw[0][name], atol=1e-3), name
 
 
-def test_the_weights_of_the_lowest_development_loss_are_kept() -> None:
+@pytest.mark.parametrize(("takes_last", "kept_epoch"), [(False, 2), (True, 5)])
+def test_the_weights_of_the_lowest_development_loss_are_kept_or_the_last(takes_last: bool, kept_epoch: int) -> None:
     seen: list[dict[str, torch.Tensor]] = []
     losses = iter([0.5, 0.3, 0.4, 0.35, 0.31])
 
@@ -130,12 +131,28 @@ def test_the_weights_of_the_lowest_development_loss_are_kept() -> None:
         seen.append(weights(module))
         return next(losses)
 
-    trained = train(_Net(), ROWS, squared, RECIPE, 5, 0, watch=Watch(evaluate))
+    trained = train(_Net(), ROWS, squared, RECIPE, 5, 0, watch=Watch(evaluate, takes_last=takes_last))
     assert [entry["dev_loss"] for entry in trained.curve] == [0.5, 0.3, 0.4, 0.35, 0.31]
-    assert (trained.best_epoch, trained.stopped) == (2, "")
+    assert (trained.best_epoch, trained.stopped) == (kept_epoch, "")
+    kept = weights(trained.module)
+    assert all(torch.equal(kept[name], seen[kept_epoch - 1][name]) for name in kept)
+    assert not any(torch.equal(kept[name], seen[6 - kept_epoch][name]) for name in kept)
+
+
+def test_the_last_finished_epoch_is_kept_where_time_ends() -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    answers = iter([False] * 11 + [True])  # five steps an epoch
+    losses = iter([0.1, 0.2])
+
+    def evaluate(module: nn.Module) -> float:
+        seen.append(weights(module))
+        return next(losses)
+
+    watch = Watch(evaluate, lambda: next(answers), takes_last=True)
+    trained = train(_Net(), ROWS, squared, RECIPE, 4, 0, watch=watch)
+    assert (trained.best_epoch, trained.stopped) == (2, "out of time in epoch 3 of 4")
     kept = weights(trained.module)
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
-    assert not any(torch.equal(kept[name], seen[4][name]) for name in kept)
 
 
 def test_watching_does_not_change_what_is_learnt() -> None:

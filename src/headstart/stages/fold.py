@@ -18,7 +18,7 @@ from headstart.stages.deciding import answered_rows
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import SHARES, lengths, shares_of, step_loss
+from headstart.stages.tuning_plan import SHARES, lengths, loss_misleads, shares_of, step_loss
 from headstart.training.loop import Trained, Watch, train
 from headstart.training.lora import add_lora, merge_lora
 from headstart.training.weights import Weights, blend, restore, snapshot
@@ -146,6 +146,7 @@ def train_with_progress(
         evaluate=(lambda _: head.dev_loss(problem, module, held)) if held is not None else None,
         out_of_time=lambda: context.clock.left() < context.reserve_seconds + after_s,
         on_step=lambda: _advance(ticks),
+        takes_last=loss_misleads(context, depth),
     )
     loss, sizes = step_loss(context, selected, depth), lengths(context, selected)
     frozen = add_lora(module, seed) if depth.name == "lora" else []

@@ -185,10 +185,15 @@ def _forecast(
 
 
 def shares_of(context: Context, depth: Depth) -> tuple[float, ...]:
-    """The shares that are tried: the whole way alone where a whole network writes. Its loss, which would choose, is
-    that of given words, and no good guide to answers (docs/log.md).
+    """The shares that are tried: the whole way alone where the loss, which would choose, misleads."""
+    return SHARES[:1] if loss_misleads(context, depth) else SHARES
+
+
+def loss_misleads(context: Context, depth: Depth) -> bool:
+    """Whether the development loss is no guide to answers: where a whole network writes, it is that of given words, and
+    rises while fewer of the words that are written are wrong (docs/log.md).
     """
-    return SHARES[:1] if depth.cut is None and context.task.decision_rows is not None else SHARES
+    return depth.cut is None and context.task.decision_rows is not None
 
 
 def _share_of_answers(context: Context, replaced: Replaced) -> float:

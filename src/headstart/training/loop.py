@@ -29,7 +29,8 @@ _NUMBERED = re.compile(r"^(?:\w+\.)*?\w+\.\d+(?=\.)")
 class Trained:
     """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
 
-    best_epoch: after which the development loss was lowest; the module has the averaged weights of then. parts: that
+    best_epoch: after which the development loss was lowest, or the last finished one where that loss is no guide; the
+    module has the averaged weights of then. parts: that
     batches were computed in, one after another, 1 where the memory sufficed for all at once.
     """
 
@@ -48,6 +49,7 @@ class Watch:
 
     evaluate: development loss of the averaged weights after each epoch. It ends no training: while the rate is high it
     goes up and down, and the gain comes as the rate falls.
+    takes_last: the last finished epoch counts, and not the one of the lowest loss.
     out_of_time: asked before each step; when true, the weights so far are kept and `stopped` says so.
     on_step: told of each step.
     """
@@ -55,6 +57,7 @@ class Watch:
     evaluate: Callable[[nn.Module], float] | None = None
     out_of_time: Callable[[], bool] | None = None
     on_step: Callable[[], None] | None = None
+    takes_last: bool = False
 
 
 UNWATCHED = Watch()
@@ -113,7 +116,7 @@ def train(
             latest = snapshot(module)
             restore(module, average.weights)
             result.curve[-1]["dev_loss"] = watch.evaluate(module)
-            result.best_epoch = _best_epoch(result.curve)
+            result.best_epoch = epoch if watch.takes_last else _best_epoch(result.curve)
             if result.best_epoch == epoch:
                 best = snapshot(module)
             restore(module, latest)
