@@ -752,6 +752,14 @@ def test_curve_marks_the_best_epoch_of_either_direction() -> None:
     assert plots.curve(rows[:1], "dev_loss") is None
 
 
+@pytest.mark.parametrize("last_counts", [True, False])
+def test_where_the_last_epoch_counts_the_curve_says_why(last_counts: bool, tmp_path: Path) -> None:
+    result = speech_result()
+    result["depth"]["rungs"][1]["last_epoch_counts"] = last_counts
+    html, _ = page(result, tmp_path)
+    assert ("The last epoch counts: this is the loss of words that were given" in text_of(html)) == last_counts
+
+
 def test_stages_fill_the_budget_in_order() -> None:
     stages = plots.stages({"read": 10.0, "tune": 30.0}, 80.0)
     assert [(s.name, s.start, s.width) for s in stages] == [("read", 0.0, 12.5), ("tune", 12.5, 37.5)]

@@ -21,7 +21,7 @@ from headstart.stages.overfitting import overfitting_facts
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, score_of
 from headstart.stages.select import Selected
-from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, plan_rung, refit_seconds
+from headstart.stages.tuning_plan import SAFETY, Pace, final_epochs, hopeless, loss_misleads, plan_rung, refit_seconds
 from headstart.training.weights import distance
 from headstart.types import Interval
 
@@ -211,6 +211,7 @@ class _Trial:
             "share": self.share,
             "loss_by_share": self.losses,
             "weight_distance": float(np.mean([distance(fold.start, fold.at(self.share)) for fold in folds])),
+            "last_epoch_counts": loss_misleads(context, self.depth),
         }
         return rung
 
