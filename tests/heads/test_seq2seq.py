@@ -20,7 +20,7 @@ from headstart.types import Dataset, Example, Silent
 ROWS = np.arange(40)
 ONES = np.ones(40)
 BEAMS = Seq2SeqHead().beams
-AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0, beams=9)
+AMPLE = DecodingLimits(trial_s=60.0, row_s=60.0, rows=40, beams=9)
 
 
 class _Features:
@@ -101,11 +101,11 @@ def test_beams_that_gain_nothing_are_not(beamed: str) -> None:
 
 
 def test_beams_that_would_take_too_long_are_not_taken() -> None:
-    assert _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=0.0, beams=9))[0] == 1
+    assert _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=0.0, rows=40, beams=9))[0] == 1
 
 
 def test_no_more_beams_are_tried_than_allowed() -> None:
-    backbone = _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=60.0, beams=3))[1]
+    backbone = _choose("wrong", "right", DecodingLimits(trial_s=60.0, row_s=60.0, rows=40, beams=3))[1]
     assert {beams for beams, _ in backbone.asked} == {3}
 
 
@@ -115,14 +115,56 @@ def test_fewer_beams_are_tried_where_one_batch_took_too_long(monkeypatch: pytest
     backbone.answers[(3, 1.0)] = "right"
     monkeypatch.setattr(time, "perf_counter", lambda: float(sum(beams for beams, _ in backbone.asked)))
     outputs = np.array(["wrong"] * len(ROWS), dtype=object)
-    limits = DecodingLimits(trial_s=1000.0, row_s=3.0, beams=9)
+    limits = DecodingLimits(trial_s=1000.0, row_s=3.0, rows=40, beams=9)
     chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, None, Silent())
     assert backbone.asked == [(5, 1.0)] * 16 + [(3, 1.0)] * 40
     assert (chosen.beams, chosen.row_s) == (3, 3.0)
 
 
+@pytest.mark.parametrize(("trial_s", "asked"), [(200.0, [5] * 16 + [3] * 40), (120.0, [5] * 16)])
+def test_fewer_beams_get_what_is_left_of_the_trial_and_without_it_nothing_more_is_tried(
+    trial_s: float, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two weights of the length the first has half of the seconds; five beams take 80 of them for a batch."""
+    backbone = _Backbone("wrong", "wrong")
+    backbone.answers[(3, 1.0)] = "right"
+    monkeypatch.setattr(time, "perf_counter", lambda: float(sum(beams for beams, _ in backbone.asked)))
+    outputs = np.array(["wrong"] * len(ROWS), dtype=object)
+    limits = DecodingLimits(trial_s=trial_s, row_s=3.0, rows=40, beams=9)
+    head = Seq2SeqHead(penalties=(2.0,))
+    chosen = head.choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, None, Silent())
+    assert [beams for beams, _ in backbone.asked] == asked
+    assert chosen.beams == (3 if len(asked) > 16 else 1) == backbone.search[0]
+    assert bool(chosen.facts) == (len(asked) > 16)
+
+
+def test_what_a_trial_took_too_long_is_missing_for_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row takes five seconds and as many are allowed, but the trial takes 80 s of its 10."""
+    backbone = _Backbone("wrong", "right")
+    monkeypatch.setattr(time, "perf_counter", lambda: float(sum(beams for beams, _ in backbone.asked)))
+    outputs = np.array(["wrong"] * len(ROWS), dtype=object)
+    for rows, beams in ((10, 1), (1_000_000, 5)):
+        backbone.asked.clear()
+        limits = DecodingLimits(trial_s=10.0, row_s=5.01, rows=rows, beams=9)
+        chosen = Seq2SeqHead().choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, None, Silent())
+        assert chosen.beams == beams
+
+
+def test_a_weight_of_the_length_that_takes_too_long_does_not_hide_one_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backbone = _Backbone("quite very wrong", "wrong", "right")
+    slow = {(5, 1.0): 5.0, (5, 2.0): 50.0, (2, 2.0): 50.0}
+    monkeypatch.setattr(time, "perf_counter", lambda: sum(slow[search] for search in backbone.asked))
+    outputs = np.array(["quite very wrong"] * len(ROWS), dtype=object)
+    limits = DecodingLimits(trial_s=1e6, row_s=6.0, rows=40, beams=9)
+    head = Seq2SeqHead(penalties=(2.0,))
+    chosen = head.choose_decoding(_problem(backbone), None, outputs, ROWS, ONES, limits, None, Silent())
+    assert (chosen.beams, chosen.length_penalty) == (5, 1.0)
+
+
 def test_without_time_for_a_trial_nothing_is_decoded() -> None:
-    choice, backbone = _choose("wrong", "right", DecodingLimits(trial_s=0.0, row_s=60.0, beams=9))
+    choice, backbone = _choose("wrong", "right", DecodingLimits(trial_s=0.0, row_s=60.0, rows=40, beams=9))
     assert choice == 1
     assert not backbone.asked
 

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from headstart.backbones.backbone import Depth, Recipe
+from headstart.heads.head import Tunable
 from headstart.stages import fold as fold_stage
 from headstart.stages.context import Rung
-from headstart.stages.fold import Fold, best_share, tune_fold
-from headstart.training.loop import Trained
-from headstart.types import Interval
+from headstart.stages.fold import Fold, best_share, train_with_progress, tune_fold
+from headstart.training.loop import Trained, Watch
+from headstart.types import Interval, Silent
 
 BLOCK = Depth("block", "last block and head", "cut", 0.1)
+ALL = Depth("all", "whole network", None, 1.0)
 
 
 def tuned(
@@ -60,10 +62,9 @@ def test_the_share_that_loses_least_is_taken_and_no_more_are_tried_than_that_tak
 
 
 def test_a_whole_network_that_writes_goes_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Depth("all", "whole network", None, 1.0)
-    fold, looked = tuned(monkeypatch, 0.8, depth=whole, decision_rows=400)
+    fold, looked = tuned(monkeypatch, 0.8, depth=ALL, decision_rows=400)
     assert looked == [] and best_share([fold])[0] == 1.0
-    assert best_share([tuned(monkeypatch, 0.8, depth=whole)[0]])[0] == 0.75  # where classes are the targets
+    assert best_share([tuned(monkeypatch, 0.8, depth=ALL)[0]])[0] == 0.75  # where classes are the targets
     assert best_share([tuned(monkeypatch, 0.8, decision_rows=400)[0]])[0] == 0.75  # a decoder on cached states
 
 
@@ -77,3 +78,30 @@ def test_folds_are_compared_at_shares_that_all_came_to(monkeypatch: pytest.Monke
     share, losses = best_share([near, far])
     assert share == 0.75 and list(losses) == ["1.0", "0.75"]
     assert losses["0.75"] == pytest.approx((0.35**2 + 0.45**2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("depth", "decision_rows", "searches", "last"),
+    [(ALL, 200, True, True), (BLOCK, 200, True, False), (ALL, None, False, False), (ALL, 200, False, False)],
+    ids=["whole decoder", "decoder on cached states", "classes", "new layer over frames"],
+)
+def test_the_last_epoch_counts_where_a_whole_decoder_is_taught(
+    depth: Depth, decision_rows: int | None, searches: bool, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watches: list[Watch] = []
+
+    def trained(module: Any, *rest: Any) -> Trained:
+        watches.append(rest[-1])
+        return Trained(module)
+
+    monkeypatch.setattr(fold_stage, "train", trained)
+    monkeypatch.setattr(fold_stage, "recipe_of", lambda *a: Recipe(1e-3, 1e-3, 8, 1))
+    monkeypatch.setattr(fold_stage, "step_loss", lambda *a: None)
+    monkeypatch.setattr(fold_stage, "lengths", lambda *a: None)
+    context: Any = SimpleNamespace(
+        task=SimpleNamespace(head=None, decision_rows=decision_rows), reporter=Silent(),
+        run=SimpleNamespace(log=lambda *a, **k: None),
+    )  # fmt: skip
+    selected: Any = SimpleNamespace(problem=SimpleNamespace(backbone=SimpleNamespace(searches=searches)))
+    train_with_progress(context, selected, Tunable(depth.cut), depth, np.arange(9), np.arange(3), "", 0, 1)
+    assert [watch.takes_last for watch in watches] == [last]

@@ -72,12 +72,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class DecodingLimits:
-    """trial_s: seconds for trying another decoding. row_s: seconds that the answer to one row may take. beams: at most
-    that are tried.
+    """trial_s: seconds for trying another decoding. row_s: seconds that the answer to one row may take, if no more than
+    those are spent. rows: that are to be answered. beams: at most that are tried.
     """
 
     trial_s: float
     row_s: float
+    rows: int
     beams: int
 
 

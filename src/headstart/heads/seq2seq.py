@@ -232,20 +232,24 @@ class Seq2SeqHead:
             return Decoding(*backbone.search)
         begin, spread = time.perf_counter(), spread_evenly(rows, BEAM_ROWS)
         trials = [_Trial(min(self.beams, limits.beams), penalty) for penalty in (1.0, *self.penalties)]
+        first, enough = trials[0], begin + limits.trial_s
         for number, trial in enumerate(trials, 1):
-            first, until = trials[0], begin + limits.trial_s * number / len(trials)
             trial.beams, trial.row_s = first.beams, first.row_s
             used = spread[: len(first.texts) or len(spread)]
-            while (
-                not (fits := self._tried(problem, module, trial, used, until, limits.row_s, reporter))
-                and trial.beams > 2
-            ):
+            until = begin + limits.trial_s * number / len(trials)
+            while not (fits := self._tried(problem, module, trial, used, until, limits.row_s, reporter)):
+                if trial.beams <= 2:
+                    break
                 fewer = max(2, min(trial.beams - 1, int(trial.beams * limits.row_s / trial.row_s)))
-                trial.beams, trial.row_s = fewer, trial.row_s * fewer / trial.beams
-            if not fits:
+                trial.beams, trial.row_s, until = fewer, trial.row_s * fewer / trial.beams, enough
+            if not fits or not first.texts:
                 break
+        if not first.texts:
+            backbone.search = 1, 1.0
+            return Decoding(*backbone.search)
         greedy = dict(zip(rows.tolist(), zip(outputs, weights)))
-        return self._best(problem, greedy, spread, trials, limits)
+        overrun_s = max(0.0, time.perf_counter() - enough)
+        return self._best(problem, greedy, spread, trials, limits.row_s - overrun_s / limits.rows)
 
     def _tried(self, problem: Problem, module: Tunable | None, trial: _Trial, rows: Rows, until: float, row_s: float,
                reporter: Reporter) -> bool:  # fmt: skip
@@ -270,9 +274,10 @@ class Seq2SeqHead:
         greedy: dict[int, tuple[str, float]],
         spread: Rows,
         trials: list[_Trial],
-        limits: DecodingLimits,
+        row_s: float,
     ) -> Decoding:
-        """What made the fewest errors on the rows that all were tried on; a trial that was cut short is left out.
+        """What made the fewest errors on the rows that all were tried on; a trial that was cut short or takes longer
+        than row_s is left out.
 
         greedy: each row's text and weight.
         """
@@ -285,13 +290,14 @@ class Seq2SeqHead:
         counted = np.array([greedy[int(r)][1] for r in used])
         one = errors([greedy[int(r)][0] for r in used])
         for trial in trials:
-            trial.errors = errors(trial.texts) if len(trial.texts) == len(used) else np.inf
+            counts = len(trial.texts) == len(used) and trial.row_s <= row_s
+            trial.errors = errors(trial.texts) if counts else np.inf
         best = min(trials, key=lambda trial: trial.errors)
-        better = len(used) >= MIN_BEAM_ROWS and best.errors < one and best.row_s <= limits.row_s
+        better = len(used) >= MIN_BEAM_ROWS and best.errors < one
         backbone.search = (best.beams, best.penalty) if better else (1, 1.0)
         tried = {f"{t.penalty:g}": t.errors for t in trials if np.isfinite(t.errors)}
         facts = {"rows": len(used), "beams_tried": best.beams, "errors_greedy": one, "errors_beams": tried,
-                 "seconds_per_row": best.row_s, "seconds_allowed": limits.row_s}  # fmt: skip
+                 "seconds_per_row": best.row_s, "seconds_allowed": row_s}  # fmt: skip
         return Decoding(*backbone.search, best.row_s if better else None, facts)
 
     def calibrate(self, problem: Problem, outputs: Outputs, rows: Rows) -> float:

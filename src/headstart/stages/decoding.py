@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from headstart.heads.head import DecodingLimits, Tunable
 from headstart.stages.context import CONTROL_SHARE, Context
-from headstart.stages.control_plan import control_size
+from headstart.stages.control_plan import MIN_ROWS, control_size
 from headstart.stages.finetune import Tuned
 from headstart.stages.fold import network_of
 from headstart.stages.replace_head import Replaced
@@ -34,7 +34,10 @@ def choose_decoding(context: Context, selected: Selected, replaced: Replaced, tu
     planned = (plan.decoding, plan.length_penalty) if plan.decoding else None
     if limits.beams < 2:
         planned = planned or (1, 1.0)
-    module, answered = (tuned.module, np.ones(len(rung.rows), bool)) if planned else _judge(context, selected, tuned)
+    searches = getattr(selected.problem.backbone, "searches", False)
+    is_open = searches and planned is None
+    everything = tuned.module, np.ones(len(rung.rows), dtype=bool)
+    module, answered = _judge(context, selected, tuned) if is_open else everything
     weights = (np.ones(len(rung.rows)) if rung.weights is None else rung.weights)[answered]
     outputs, rows = rung.outputs[answered], rung.rows[answered]
     decoding = choose(selected.problem, module, outputs, rows, weights, limits, planned, context.reporter)
@@ -59,9 +62,12 @@ def _limits(context: Context, selected: Selected, replaced: Replaced, tuned: Tun
     control = None if is_control else control_size(context, selected, greedy_s, n_test)
     spare = context.clock.left() - SAVING_S - n_test * context.passes_per_test / selected.extractor.stock_rate
     trial_s = min(TRIAL_SHARE * budget, spare / 2)
-    control_s = max(control.seconds, CONTROL_SHARE * budget) if control else 0.0  # that it may come to with more beams
-    row_s = (spare - trial_s - control_s) / n_test
-    return DecodingLimits(trial_s, row_s + _encoding_s(context, selected, tuned), int(row_s / (BEAM_TAKES * greedy_s)))
+    row_s = (spare - trial_s) / n_test
+    if control:  # it may grow to its share with more beams, and beyond it for the fewest rows
+        control_s = max(control.seconds, CONTROL_SHARE * budget)
+        row_s = min(row_s - control_s / n_test, (spare - trial_s) / (n_test + min(MIN_ROWS, n_test)))
+    beams = int(row_s / (BEAM_TAKES * greedy_s))
+    return DecodingLimits(trial_s, row_s + _encoding_s(context, selected, tuned), n_test, beams)
 
 
 def _encoding_s(context: Context, selected: Selected, tuned: Tuned) -> float:
@@ -79,4 +85,6 @@ def _judge(context: Context, selected: Selected, tuned: Tuned) -> tuple[Tunable 
     if kept is None:
         return None, np.ones(len(rung.rows), dtype=bool)
     fold = kept.folds[0]
+    if not kept.rung.facts.get("final_epochs"):  # it is what ships
+        return tuned.module, np.isin(rung.rows, fold.held)
     return network_of(context, selected, kept.depth, fold, kept.share), np.isin(rung.rows, fold.held)

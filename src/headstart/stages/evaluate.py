@@ -58,6 +58,7 @@ def evaluate(context: Context, selected: Selected, replaced: Replaced, tuned: Tu
     head, problem, rung = context.task.head, selected.problem, tuned.chosen
     temperature = head.calibrate(problem, rung.outputs, rung.rows)
     output_s = choose_decoding(context, selected, replaced, tuned)
+    tuned.kept = None  # the folds' weights are needed no more
     saved = save_model(problem, context.task, tuned.base, tuned.module, temperature, context.run.model)
     context.run.log("saved", layout=saved.layout, bytes=saved.bytes, temperature=temperature)
     golden = golden_rows(context.split.dev)

@@ -146,7 +146,7 @@ def train_with_progress(
         evaluate=(lambda _: head.dev_loss(problem, module, held)) if held is not None else None,
         out_of_time=lambda: context.clock.left() < context.reserve_seconds + after_s,
         on_step=lambda: _advance(ticks),
-        takes_last=loss_misleads(context, depth),
+        takes_last=loss_misleads(context, selected, depth),
     )
     loss, sizes = step_loss(context, selected, depth), lengths(context, selected)
     frozen = add_lora(module, seed) if depth.name == "lora" else []

@@ -33,7 +33,7 @@ EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, e
 class Attempt:
     """A rung that was tuned and scored out of fold.
 
-    epochs: that helped the first fold, at most plan.epochs. share: how far it goes from the untuned to the tuned
+    epochs: that counted for the first fold, at most plan.epochs. share: how far it goes from the untuned to the tuned
     weights. folds: the network that ships goes on from the first. step_s: seconds of a training step; pass_s: of one
     pass over all development rows; refit_s: of fitting the head anew after one; answer_s: of an answer to a held-out
     row, from its state.
@@ -90,7 +90,7 @@ def attempt_rung(
             return stopped
         if trial.folds and trial.folds[-1].trained.stopped:
             context.warnings.append(
-                f"Tuning the {depth.part} was cut short ({stopped}); its best epoch until then counts. More time: "
+                f"Tuning the {depth.part} was cut short ({stopped}); what it had learnt until then counts. More time: "
                 "--budget."
             )
         if stopped or trial.is_enough():
@@ -211,7 +211,7 @@ class _Trial:
             "share": self.share,
             "loss_by_share": self.losses,
             "weight_distance": float(np.mean([distance(fold.start, fold.at(self.share)) for fold in folds])),
-            "last_epoch_counts": loss_misleads(context, self.depth),
+            "last_epoch_counts": loss_misleads(context, self.selected, self.depth),
         }
         return rung
 

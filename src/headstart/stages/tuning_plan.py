@@ -185,15 +185,18 @@ def _forecast(
 
 
 def shares_of(context: Context, depth: Depth) -> tuple[float, ...]:
-    """The shares that are tried: the whole way alone where the loss, which would choose, misleads."""
-    return SHARES[:1] if loss_misleads(context, depth) else SHARES
-
-
-def loss_misleads(context: Context, depth: Depth) -> bool:
-    """Whether the development loss is no guide to answers: where a whole network writes, it is that of given words, and
-    rises while fewer of the words that are written are wrong (docs/log.md).
+    """The shares that are tried: the whole way alone where a whole network writes, as the loss, which would choose, is
+    no good guide to answers (docs/log.md).
     """
-    return depth.cut is None and context.task.decision_rows is not None
+    return SHARES[:1] if depth.cut is None and context.task.decision_rows is not None else SHARES
+
+
+def loss_misleads(context: Context, selected: Selected, depth: Depth) -> bool:
+    """Whether the development loss is no guide to answers: where a whole decoder is taught, it is that of given words,
+    and rises while fewer of the words that are written are wrong (docs/log.md). A new layer's over frames is another.
+    """
+    writes = context.task.decision_rows is not None and getattr(selected.problem.backbone, "searches", False)
+    return depth.cut is None and writes
 
 
 def _share_of_answers(context: Context, replaced: Replaced) -> float:
