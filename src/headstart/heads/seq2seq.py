@@ -258,9 +258,7 @@ class Seq2SeqHead:
         begin, trial.texts = time.perf_counter(), []
         for start in range(0, len(rows), GENERATE_BATCH):
             part = rows[start : start + GENERATE_BATCH]
-            if (
-                time.perf_counter() + trial.row_s * len(part) > until
-            ):  # what a row took so far, once more for this batch
+            if time.perf_counter() + trial.row_s * len(part) > until:  # what a row took so far, for this batch too
                 break
             trial.texts += self._generate(problem, module, part, reporter, f"{trial.beams} beams")
             trial.row_s = (time.perf_counter() - begin) / len(trial.texts)

@@ -15,9 +15,7 @@ from headstart.stages.select import Selected
 
 SAVING_S = 20.0  # saving, checking the saved model, report
 TRIAL_SHARE = 0.05  # of the budget, for trying another decoding on held-out rows
-BEAM_TAKES = (
-    0.8  # times greedy decoding, at least, for each beam: more beams than fit are not tried (measured: 0.8 to 1.6)
-)
+BEAM_TAKES = 0.8  # times greedy decoding for each beam, at least: more than fit are not tried (measured: 0.8 to 1.6)
 
 
 def choose_decoding(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> float:
@@ -44,20 +42,15 @@ def choose_decoding(context: Context, selected: Selected, replaced: Replaced, tu
     context.plan = plan.with_(decoding=decoding.beams, length_penalty=decoding.length_penalty)
     if decoding.facts:
         context.run.log("decoding", beams=decoding.beams, length_penalty=decoding.length_penalty, **decoding.facts)
-    return (
-        replaced.seconds_per_output
-        if decoding.row_s is None
-        else decoding.row_s - _encoding_s(context, selected, tuned)
-    )
+    if decoding.row_s is None:
+        return replaced.seconds_per_output
+    return decoding.row_s - _encoding_s(context, selected, tuned)
 
 
 def _limits(context: Context, selected: Selected, replaced: Replaced, tuned: Tuned) -> DecodingLimits:
     """What fits beside the encoding of the test rows and the control, which decodes in the same way."""
-    n_test, greedy_s, budget = (
-        max(1, len(context.split.test)),
-        replaced.seconds_per_output,
-        context.clock.budget_seconds,
-    )
+    n_test, budget = max(1, len(context.split.test)), context.clock.budget_seconds
+    greedy_s = replaced.seconds_per_output
     is_control = context.task.control_is_untuned and tuned.module is None
     control = None if is_control else control_size(context, selected, greedy_s, n_test)
     spare = context.clock.left() - SAVING_S - n_test * context.passes_per_test / selected.extractor.stock_rate
@@ -84,7 +77,7 @@ def _judge(context: Context, selected: Selected, tuned: Tuned) -> tuple[Tunable 
     rung, kept = tuned.chosen, tuned.kept
     if kept is None:
         return None, np.ones(len(rung.rows), dtype=bool)
-    fold = kept.folds[0]
-    if not kept.rung.facts.get("final_epochs"):  # it is what ships
-        return tuned.module, np.isin(rung.rows, fold.held)
-    return network_of(context, selected, kept.depth, fold, kept.share), np.isin(rung.rows, fold.held)
+    fold, module = kept.folds[0], tuned.module
+    if kept.rung.facts.get("final_epochs"):  # else the first fold's is what ships
+        module = network_of(context, selected, kept.depth, fold, kept.share)
+    return module, np.isin(rung.rows, fold.held)

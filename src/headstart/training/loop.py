@@ -30,8 +30,8 @@ class Trained:
     """curve: one entry per epoch. seconds: wall time. stopped: why training broke off, or "".
 
     best_epoch: after which the development loss was lowest, or the last finished one where that loss is no guide; the
-    module has the averaged weights of then. parts: that
-    batches were computed in, one after another, 1 where the memory sufficed for all at once.
+    module has the averaged weights of then. parts: that batches were computed in, one after another, 1 where the memory
+    sufficed for all at once.
     """
 
     module: nn.Module
