@@ -41,9 +41,10 @@ class Predictor:
         self.classes_: list[str] = list(self.result["data"]["classes"])
         if not (run / "model" / "config.json").is_file():
             raise RunError(f"{run} has no model/ folder. Run `headstart fit` again.")
-        from headstart.stock import torchvision_ops
+        from headstart.stock import products, torchvision_ops
 
         torchvision_ops.ensure()
+        products.take_faster()
         self._stock = import_module(f"headstart.stock.{Path(self.result['artifact']['script']).stem}")
         self._loaded: Any = None
         self._converted = False

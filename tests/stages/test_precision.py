@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import headstart
 import tiny
 from headstart.features import Extractor
+from headstart.plan import Plan
 from headstart.stages import precision
 from headstart.stages.precision import _Check
 from headstart.types import Interval
@@ -23,6 +25,9 @@ pytestmark = pytest.mark.slow  # whole fits, one after another
 Change = Callable[[np.ndarray], np.ndarray]
 
 
+GAIN = 2.0
+
+
 def coarser(change: Change) -> Callable[..., Extractor]:
     """An extractor whose answers are changed that way, and kept in float16."""
 
@@ -30,7 +35,8 @@ def coarser(change: Change) -> Callable[..., Extractor]:
         def run(batch: Any) -> list[np.ndarray]:
             return [change(out) for out in exact.engine.run(batch)]
 
-        engine = replace(exact.engine, run=run, lanes=(run,), precision="bf16")
+        rate = GAIN * exact.engine.examples_per_second
+        engine = replace(exact.engine, run=run, lanes=(run,), precision="bf16", examples_per_second=rate)
         return replace(exact, engine=engine, dtype="float16", hits=0, misses=0, seconds=0.0, stores={})
 
     return reduced
@@ -50,6 +56,7 @@ def noisy(values: np.ndarray) -> np.ndarray:
 def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(precision, "WORTH_S", 0.0)
+    monkeypatch.setattr(precision, "CHECK_SHARE", 1e9)  # so that this machine's pace decides nothing
     data, model = tiny.image_data(tmp_path / "data", 40), tiny.image_model(tmp_path / "model")
 
     def run(name: str, change: Change, **settings: Any) -> dict[str, Any]:
@@ -100,6 +107,50 @@ def test_where_little_is_left_to_extract_nothing_is_checked(
 ) -> None:
     monkeypatch.setattr(precision, "WORTH_S", 1e6)
     assert fit("run", rounded)["engine"]["precision"] == "f32"
+
+
+def test_a_check_that_costs_more_than_it_may_save_is_left_out(
+    tmp_path: Path, fit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "CHECK_SHARE", 0.0)
+    assert (fit("run", rounded)["engine"]["precision"], planned(tmp_path, "run")) == ("f32", "f32")
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    told = next(line for line in log if line["event"] == "precision")
+    assert "would cost more than 0% of what 16 bits would save" in told["why"]
+    asked = json.loads((tmp_path / "run" / "plan.json").read_text()) | {"precision": "16-bit"}
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    assert fit("asked", rounded, plan=str(tmp_path / "asked.json"))["engine"]["precision"] == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("rate", "left_s", "cached", "wanted"),
+    [
+        (10.0, 50.0, 0, 83),  # 100 s in float32, of which 50 are left; 25 saved, half of it for 0.15 s a row
+        (10.0, 1000.0, 0, 166),
+        (10.0, 50.0, 400, 250),  # these need the second pass alone
+        (1000.0, 1000.0, 1000, 384),
+    ],
+)
+def test_the_check_takes_as_many_rows_as_pay(
+    monkeypatch: pytest.MonkeyPatch, rate: float, left_s: float, cached: int, wanted: int
+) -> None:
+    dev = np.arange(1000)
+    monkeypatch.setattr(precision, "missing_from_cache", lambda extractor, keys, *a: set(keys[cached:]))
+    monkeypatch.setattr(precision, "_predicted_seconds", lambda *a: 1000 / rate)
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=dev), dataset=SimpleNamespace(examples=dev.tolist()), reporter=None,
+        clock=SimpleNamespace(left=lambda: left_s), plan=Plan(),
+    )  # fmt: skip
+    exact = SimpleNamespace(
+        key_of=str,
+        rate=rate,
+        backbone=SimpleNamespace(views=("plain",)),
+        engine=SimpleNamespace(examples_per_second=rate),
+    )
+    selected: Any = SimpleNamespace(extractor=exact)
+    reduced: Any = SimpleNamespace(engine=SimpleNamespace(examples_per_second=2 * rate))
+    rows = precision._affordable_rows(context, selected, reduced)
+    assert len(rows) == wanted and (not cached or rows.max() < cached)
 
 
 def test_both_intervals_must_lie_within_what_is_tolerated() -> None:

@@ -20,7 +20,9 @@ from headstart.stages.views import VIEW_SHARE
 from headstart.types import Interval, Silent
 
 WORTH_S = 15.0  # predicted seconds of extraction below which the check does not pay
-PROBE_ROWS = 384
+PROBE_ROWS = 384  # at most, that are checked on
+FEWEST_ROWS = 96
+CHECK_SHARE = 0.5  # of the seconds that 16 bits would save: what the check may cost
 TOLERATED = 0.01  # change of the decision metric, as a share of its value, that counts as none
 LEAST = 0.001  # change that counts as none whatever the score
 LEVEL = 0.95  # of the interval that must lie within what is tolerated
@@ -72,7 +74,14 @@ def settle_precision(context: Context, selected: Selected) -> None:
             context.warnings.append(f"The plan asks for 16-bit features, which are not used here: {reduced}.")
         context.plan = context.plan.with_(precision="f32")
         return
-    check = known or _measured(context, selected, reduced)
+    rows = _affordable_rows(context, selected, reduced)
+    fewest = min(FEWEST_ROWS, len(context.split.dev))
+    if known is None and len(rows) < fewest and not planned:
+        why = f"checking {fewest} rows would cost more than {CHECK_SHARE:.0%} of what 16 bits would save"
+        context.run.log("precision", chosen="f32", why=why)
+        context.plan = context.plan.with_(precision="f32")
+        return
+    check = known or _measured(context, selected, reduced, rows)
     if known is None:
         _write(file, check)
     use = planned is not None or check.is_harmless
@@ -95,10 +104,26 @@ def _predicted_seconds(context: Context, selected: Selected) -> float:
     return plain + min(further, VIEW_SHARE * max(0.0, context.clock.left() - plain))
 
 
-def _measured(context: Context, selected: Selected, reduced: Extractor) -> _Check:
+def _affordable_rows(context: Context, selected: Selected, reduced: Extractor) -> Rows:
+    """Development rows of all folds, those that are cached already before others; as many as the check may cost.
+
+    A plan that asks for 16 bits has the fewest in any case.
+    """
+    exact, dev = selected.extractor, context.split.dev
+    keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
+    missing = missing_from_cache(exact, keys, exact.backbone.views[0], context.reporter)
+    cached: Rows = dev[[key not in missing for key in keys]]
+    are_cached = len(cached) >= PROBE_ROWS // 2
+    gain = reduced.engine.examples_per_second / exact.engine.examples_per_second
+    saved_s = (1 - 1 / gain) * min(_predicted_seconds(context, selected), max(0.0, context.clock.left()))
+    row_s = ((not are_cached) + 1 / gain) / exact.rate
+    affordable = max(int(CHECK_SHARE * saved_s / row_s), FEWEST_ROWS if context.plan.precision else 0)
+    return spread_evenly(cached if are_cached else dev, min(PROBE_ROWS, affordable))
+
+
+def _measured(context: Context, selected: Selected, reduced: Extractor, rows: Rows) -> _Check:
     """Heads fitted without each fold, on features of both kinds, and scored on the fold."""
     problem, head, exact = selected.problem, context.task.head, selected.extractor
-    rows = _probe_rows(context, exact)
     examples = [context.dataset.examples[r] for r in rows]
     view = problem.backbone.views[:1]
     for extractor in (exact, reduced):
@@ -133,16 +158,6 @@ def _measured(context: Context, selected: Selected, reduced: Extractor) -> _Chec
         for outputs in (kept, shipped)
     ]
     return _Check(len(rows), float(before.sum() / denominators.sum()), *differences)
-
-
-def _probe_rows(context: Context, exact: Extractor) -> Rows:
-    """Development rows of all folds, those that are cached already before others."""
-    dev = context.split.dev
-    view = exact.backbone.views[0]
-    keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
-    missing = missing_from_cache(exact, keys, view, context.reporter)
-    cached: Rows = dev[[key not in missing for key in keys]]
-    return spread_evenly(cached if len(cached) >= PROBE_ROWS // 2 else dev, PROBE_ROWS)
 
 
 def _stored_check(context: Context, selected: Selected) -> Path:

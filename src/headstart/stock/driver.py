@@ -28,10 +28,12 @@ def main(
     predict: Callable[..., Iterator[dict[str, Any]]],
 ) -> None:
     """Import the libraries, load the model, predict every input in order, write one JSON line each."""
+    import products  # type: ignore[import-not-found]
     import torchvision_ops  # type: ignore[import-not-found]
 
     atexit.register(gc.freeze)  # what is left ends with the process: looking for cycles in it takes a second
     torchvision_ops.ensure()
+    products.take_faster()
     prepare()
     if not sys.argv[1:]:
         print(READY, file=sys.stderr, flush=True)  # noqa: T201
