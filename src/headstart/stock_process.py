@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from headstart.allocator import ENVIRONMENT
 from headstart.errors import RunError
+from headstart.stock import products
 from headstart.stock.driver import READY
 from headstart.types import Example, Found, Prediction, Reporter, Segment
 
@@ -49,6 +50,7 @@ class StockProcess:
         environment = {
             **ENVIRONMENT,
             **os.environ,
+            products.SETTLED: str(products.take_faster()),
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONWARNINGS": "ignore",

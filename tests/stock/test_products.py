@@ -16,6 +16,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a new process; what is set is put back."""
     before = setting()
     monkeypatch.setattr(products, "_gain", None)
+    monkeypatch.delenv(products.SETTLED, raising=False)
     yield
     products._set(before)
 
@@ -56,6 +57,14 @@ def test_nothing_changes_where_it_is_no_faster_or_not_exact(
     paced(monkeypatch, {"ieee": 1.0, "bf16": seconds})
     assert products.take_faster() == 1.0
     assert setting() == before
+
+
+def test_what_another_process_has_settled_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_measured", lambda: pytest.fail("measured"))
+    for told, how in (("1.0", setting()), ("2.5", "bf16")):
+        monkeypatch.setattr(products, "_gain", None)
+        monkeypatch.setenv(products.SETTLED, told)
+        assert products.take_faster() == float(told) and setting() == how
 
 
 def test_rounded_factors_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

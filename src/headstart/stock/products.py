@@ -7,16 +7,19 @@ is looked at. This file imports nothing from headstart: scripts copy it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
 import torch
 
 SIDE = 512  # of the matrices that are timed
-RUNS = 5  # in turns, of which the fastest counts
+RUNS = 8  # in turns, of which the fastest counts
 LEAST_GAIN = 1.3  # times the speed of MKL, for it to be replaced
 LARGEST_ERROR = 1e-5  # relative: sums of float32 products are exact to about 5e-7, of rounded factors to 3e-3
 BEFORE, ONEDNN = "ieee", "bf16"
+
+SETTLED = "PRODUCTS_GAIN"  # the environment's variable with what another process on this machine has measured
 
 _gain: float | None = None
 
@@ -28,7 +31,8 @@ def take_faster() -> float:
     """
     global _gain
     if _gain is None:
-        _gain = _measured() if hasattr(torch.backends.mkldnn, "matmul") and not torch.cuda.is_available() else 1.0
+        usable = hasattr(torch.backends.mkldnn, "matmul") and not torch.cuda.is_available()
+        _gain = (float(os.environ.get(SETTLED, 0)) or _measured()) if usable else 1.0
         if _gain > 1.0:
             _set(ONEDNN)
     return _gain
@@ -41,7 +45,7 @@ def _measured() -> float:
     before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
     try:
         seconds = {how: float("inf") for how in (BEFORE, ONEDNN)}
-        for _ in range(RUNS + 1):  # the first may be slow, and does not count as it is not the fastest
+        for _ in range(RUNS):
             for how in seconds:
                 _set(how)
                 begin = time.perf_counter()
