@@ -35,6 +35,9 @@ def main() -> None:
     made.add_argument("--budgets", nargs="+", default=["5m", "10m"], help="budgets of headstart fit")
     made.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS), help="rivals to run as well")
     made.add_argument("--depth", default="auto", help="depth of headstart fit")
+    made.add_argument(
+        "--model", default=COMPARISON.model, help="network of headstart fit, or auto: whichever fits best"
+    )
     arguments = made.parse_args()
     python = rival_python("fastai") if "fastai" in arguments.rivals else None
     records = Records("ladder", arguments.results, small=arguments.limit is not None)
@@ -65,7 +68,7 @@ def _systems(arguments: argparse.Namespace, python: Path | None, model: Path, tr
 
     def ours(budget: str) -> Facts:
         options = ["--depth", arguments.depth, "--seed", str(seed), "--budget", budget]
-        found = fit_tables(tables, scratch / f"fit-{budget}", COMPARISON.task, COMPARISON.model, options)
+        found = fit_tables(tables, scratch / f"fit-{budget}", COMPARISON.task, arguments.model, options)
         check_same_rows(test, found.targets)
         right = [p["label"] == e.target for p, e in zip(found.predictions, test)]
         over = found.process.wall_s - parse_budget(budget)

@@ -49,14 +49,15 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--seeds", type=int, default=1, help="number of fits: seeds 0, 1, … (the split is given)")
     made.add_argument("--limit", type=int, help="use that many recordings a side (for development; marked small)")
-    made.add_argument("--budget", default="10m", help="budget of headstart fit")
+    made.add_argument("--budgets", nargs="+", default=["10m"], help="budgets of headstart fit")
     made.add_argument("--depth", default="auto", help="depth of headstart fit")
     made.add_argument("--rivals", type=int, nargs="*", default=list(range(len(RIVALS))), metavar="N",
                       help=f"which: {', '.join(f'{i} {name}' for i, name in enumerate(RIVALS))}")  # fmt: skip
     arguments = made.parse_args()
     records = Records("speech_decoder", arguments.results, small=arguments.limit is not None)
     records.open(arguments)
-    names = [OURS, *(list(RIVALS)[i] for i in arguments.rivals)]
+    ours = {f"{OURS}, {budget}": budget for budget in arguments.budgets}
+    names = [*ours, *(list(RIVALS)[i] for i in arguments.rivals)]
     found: dict[str, list[Answer]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="headstart-benchmark-") as scratch:
         data = prompts.prepare(cache_dir() / "demo", Said())
@@ -66,7 +67,7 @@ def main() -> None:
             own = Path(scratch) / str(seed)
             tables = write_tables(train, test, own)
             for name in names if seed % 2 == 0 else names[::-1]:
-                answer = (_ours(arguments, tables, test, seed, own) if name == OURS
+                answer = (_ours(ours[name], arguments.depth, tables, test, seed, own) if name in ours
                           else _theirs(RIVALS[name], folder, tables, test, own))  # fmt: skip
                 found[name].append(answer)
                 rates = {how: _rate(answer.texts, test, how) for how in NORMALISERS}
@@ -81,11 +82,9 @@ def _side(folder: Path, limit: int | None, scratch: Path) -> list[Example]:
     return list(read_rows(folder, columns, limit, scratch, TASK).examples)
 
 
-def _ours(
-    arguments: argparse.Namespace, tables: tuple[Path, Path], test: list[Example], seed: int, own: Path
-) -> Answer:
-    options = ["--seed", str(seed), "--budget", arguments.budget, "--depth", arguments.depth]
-    fit = fit_tables(tables, own / "fit", TASK, MODEL, options)
+def _ours(budget: str, depth: str, tables: tuple[Path, Path], test: list[Example], seed: int, own: Path) -> Answer:
+    options = ["--seed", str(seed), "--budget", budget, "--depth", depth]
+    fit = fit_tables(tables, own / f"fit-{budget}", TASK, MODEL, options)
     at = {line["event"]: line for line in fit.log if line["event"] in ("depth", "finished")}
     before_s = float(at["finished"]["total_seconds"]) - float(at["finished"]["seconds"])  # the log begins later
     tuned_s = before_s + float(at["depth"]["seconds"])
@@ -112,12 +111,12 @@ def _rate(texts: dict[str, str], test: list[Example], how: str) -> float:
     return sum(errors for errors, _ in counted) / max(1, sum(words for _, words in counted))
 
 
-def _difference(found: dict[str, list[Answer]], name: str, test: list[Example], how: str) -> tuple[float, float, float]:
+def _difference(ours: list[Answer], theirs: list[Answer], test: list[Example], how: str) -> tuple[float, float, float]:
     """The word error rate of headstart less the other's, with its 95% interval; negative is better."""
     seeds, units, tops, bottoms = [], [], [], []
-    for seed, (ours, theirs) in enumerate(zip(found[OURS], found[name])):
+    for seed, pair in enumerate(zip(ours, theirs)):
         for example in test:
-            mine, other = ours.texts[example.input], theirs.texts[example.input]
+            mine, other = (answer.texts[example.input] for answer in pair)
             errors, words = row_errors(example.target or "", mine, NORMALISERS[how])
             seeds.append(seed)
             units.append(example.group)
@@ -127,19 +126,19 @@ def _difference(found: dict[str, list[Answer]], name: str, test: list[Example], 
 
 
 def _table(found: dict[str, list[Answer]], test: list[Example], train: int, records: Records) -> str:
-    rows = []
+    rows, fits = [], [name for name in found if name.startswith(OURS)]
     for name, answers in found.items():
         cells = []
         for how in NORMALISERS:
-            difference = None if name == OURS else _difference(found, name, test, how)
-            records.write("difference", other=name, normaliser=how, wer=difference)
+            differences = {fit: _difference(found[fit], answers, test, how) for fit in fits if name not in fits}
+            records.write("difference", other=name, normaliser=how, wer=differences)
             rates = spread([100 * _rate(answer.texts, test, how) for answer in answers], 1)
-            cells += [rates, points(difference) if difference else ""]
+            cells += [rates, "; ".join(points(difference) for difference in differences.values())]
         rows.append((name, *cells, spread([a.tuned_s for a in answers], 0), spread([a.seconds for a in answers], 0)))
-    header = ["", *(cell for how in NORMALISERS for cell in (f"WER, {how}, %", "headstart's less it")),
+    header = ["", *(cell for how in NORMALISERS for cell in (f"WER, {how}, %", "headstart's less it, by budget")),
               "seconds until the model is there", "until its answers"]  # fmt: skip
-    depths = ", ".join(answer.facts["depth"]["chosen"] for answer in found[OURS])
-    title = f"speech_decoder: {train} recordings to learn from, {len(test)} to test on, {len(found[OURS])} seed(s)"
+    depths = ", ".join(answer.facts["depth"]["chosen"] for fit in fits for answer in found[fit])
+    title = f"speech_decoder: {train} recordings to learn from, {len(test)} to test on, {len(found[fits[0]])} seed(s)"
     return "\n\n".join([f"### {title}{' (SMALL: for development only)' if records.small else ''}", table(header, rows),
                         f"Depths: {depths}.", machine_line()])  # fmt: skip
 

@@ -42,15 +42,25 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
         split=SimpleNamespace(dev=np.arange(FEW_ROWS), n_folds=3, method="holdout"),
+        needs_all_folds=False,
         warnings=[],
         reserve_seconds=10.0,
     )
 
 
-def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0, first: str = "") -> Any:
+def selected_of(
+    cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0, first: str = "", skips: str = ""
+) -> Any:
     recipes = {
         depth.name: Recipe(
-            1e-4, 1e-3, 32, 6, min_epochs=1, contrast=contrast if depth.cut else 0.0, comes_first=depth.name == first
+            1e-4,
+            1e-3,
+            32,
+            6,
+            min_epochs=1,
+            contrast=contrast if depth.cut else 0.0,
+            comes_first=depth.name == first,
+            skips_from=4 if depth.name == skips else 0,
         )
         for depth in (BLOCK, THIRD, ALL)
     }
@@ -59,7 +69,7 @@ def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.
         features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipes[depth.name], source=source
     )
     problem = SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts), n_classes=FEW_ROWS // FEW)
-    return SimpleNamespace(problem=problem)
+    return SimpleNamespace(problem=problem, extractor=SimpleNamespace(stock_rate=100.0))
 
 
 def rung(name: str, high: float | None = None) -> Rung:
@@ -74,16 +84,23 @@ def climb(
     cuts: Any = None,
     contrast: float = 0.0,
     first: str = "",
+    skips: str = "",
+    only_alone: str | None = None,
     answer_s: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
     An answer takes half a second by the untuned model, answer_s by the tuned ones; what is kept back is for 20 of them.
+    skips: the depth that may be tried in place of shallower ones; only_alone: why it is not, or None where it is.
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
     seen: list[tuple[str, str, float]] = []
 
-    def attempt(context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth) -> Attempt | str:
+    def attempt(
+        context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth, skips_from: int = 0
+    ) -> Attempt | str:
+        if skips_from and only_alone is not None:
+            return only_alone
         seen.append((depth.name, before.rung.name if before else "head", context.reserve_seconds))
         outcome = outcomes[depth.name]
         if isinstance(outcome, str):
@@ -99,7 +116,7 @@ def climb(
     monkeypatch.setattr(finetune, "reserve", lambda c, s, r, answer_s: 20.0 * answer_s)
     monkeypatch.setattr(finetune, "stock_answer_s", lambda context, rung, answer_s: answer_s)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
-    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first)
+    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first, skips)
     replaced: Any = SimpleNamespace(rung=rung("head"), final=None, seconds_per_output=0.5)
     return finetune.finetune(context, selected, replaced), seen
 
@@ -181,6 +198,32 @@ def test_a_depth_whose_recipe_says_so_comes_first(monkeypatch: pytest.MonkeyPatc
     assert [name for name, _, _ in seen] == ["block"]
     _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("all", 1, 1),))))
     assert [name for name, _, _ in seen] == ["all"]
+
+
+def test_a_depth_that_fits_on_one_fold_alone_is_tried_in_place_of_shallower_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
+    context = context_of()
+    tuned, seen = climb(monkeypatch, outcomes, context, skips="third")
+    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("all", "third")]
+    assert tuned.chosen.name == "third" and [planned.name for planned in context.plan.rungs] == ["third", "all"]
+    # where it does not pay, shallower ones have their turn
+    tuned, seen = climb(monkeypatch, outcomes | {"third": 0.0}, context_of(), skips="third")
+    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("all", "block")]
+    assert tuned.chosen.name == "block"
+    # with too few epochs, or time for more folds, it has its usual place, and is not refused there
+    told = "7 epochs fit on 3 folds: shallower depths come first"
+    tuned, seen = climb(monkeypatch, outcomes, context_of(), skips="third", only_alone=told)
+    assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "block"), ("all", "third")]
+    assert told not in tuned.why
+    # nor is it asked where its share of the network says that it cannot fit: 4 epochs of 960 rows, 0.9 s a batch
+    tuned, seen = climb(monkeypatch, outcomes, context_of(seconds=10 + 15), skips="third")
+    assert [name for name, _, _ in seen] == ["block", "third", "all"]
+    _, seen = climb(monkeypatch, outcomes, context_of(depth="third"), skips="third", only_alone="not asked for")
+    assert [name for name, _, _ in seen] == ["third"]
+    _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("block", 3, 4),))), skips="third")
+    assert [name for name, _, _ in seen] == ["block"]
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,8 @@ class Recipe:
     contrast: weight of a loss that draws pooled features of one class together, for classes with few labels.
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     comes_first: whether this depth is tried before shallower ones where it fits; it was measured to be worth it.
+    skips_from: the same where so many epochs fit on one fold, and not on more: by one fold alone it could hardly be
+    told from a shallower depth, but well from the untuned head. 0 where that was not measured to be worth it.
     """
 
     learning_rate: float
@@ -91,6 +93,7 @@ class Recipe:
     contrast: float = 0.0
     averaged_share: float = 0.1
     comes_first: bool = False
+    skips_from: int = 0
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""

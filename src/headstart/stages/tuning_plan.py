@@ -20,7 +20,7 @@ from headstart.stages.control_plan import control_size
 from headstart.stages.deciding import answered_rows
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, decide_on_fewer
-from headstart.stages.select import Selected
+from headstart.stages.select import STEP_PASSES, Selected
 from headstart.training.gradients import StepLoss
 from headstart.training.loop import Watch, train
 
@@ -80,6 +80,7 @@ def plan_rung(
     depth: Depth,
     compared_rows: int,
     before_s: float,
+    skips_from: int = 0,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
@@ -87,7 +88,8 @@ def plan_rung(
     and where that does not fit either, fewer test rows are answered for it, and fewer held-out rows decide.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
-    without them would tell nothing. before_s: kept back for that rung's last training.
+    without them would tell nothing. before_s: kept back for that rung's last training. skips_from: where it is tried in
+    place of shallower depths, the epochs that must fit; with more folds than one it need not skip them.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
@@ -108,6 +110,12 @@ def plan_rung(
         fitting.append((folds, forecast.epochs_within(left, recipe.max_epochs), forecast))
     # a whole schedule on fewer folds tells more than a cut one on more
     folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
+    if skips_from and (folds > 1 or epochs < skips_from):
+        why = f"{epochs} epochs fit on {folds} fold{'s' if folds != 1 else ''}: shallower depths come first"
+        context.run.log(
+            "rung plan", name=depth.name, why=why, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0
+        )
+        return why
     fewest = recipe.min_epochs if context.settings.depth == "auto" else 1
     last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
@@ -138,16 +146,25 @@ class Pace:
     step_s: float
 
 
-def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> str:
-    """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or ""."""
+def guessed_pace(context: Context, selected: Selected, depth: Depth) -> Pace:
+    """A step's seconds by its share of the network, before any was timed."""
+    batch = recipe_of(context, selected, depth).batch_size
+    return Pace(depth, STEP_PASSES * depth.compute_share * batch / selected.extractor.stock_rate)
+
+
+def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace, fewest: int | None = None) -> str:
+    """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or "".
+
+    fewest: epochs that must fit, the recipe's where left out.
+    """
     if context.settings.plan or context.settings.depth != "auto":
         return ""
     recipe = recipe_of(context, selected, depth)
     per_row = pace.step_s / recipe_of(context, selected, pace.depth).batch_size
     per_row *= depth.compute_share / max(pace.depth.compute_share, 1e-3)
-    fewest = recipe.min_epochs * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
+    passes = (fewest or recipe.min_epochs) * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
     left = context.clock.left() - context.reserve_seconds
-    if 0.5 * per_row * fewest * len(context.split.dev) <= left:
+    if 0.5 * per_row * passes * len(context.split.dev) <= left:
         return ""
     step_s = per_row * recipe.batch_size
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step would take about {step_s:.2f} s)"
