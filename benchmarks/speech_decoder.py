@@ -6,7 +6,6 @@ had no time to answer all test rows (it takes them in a random order), systems a
 
 from __future__ import annotations
 
-import argparse
 import re
 import tempfile
 from collections.abc import Callable
