@@ -72,8 +72,7 @@ def main() -> None:
                 rates = {how: _rate(answer.texts, test, how) for how in NORMALISERS}
                 records.write("answer", seed=seed, system=name, train=len(train), test=len(answer.texts), wer=rates,
                               tuned_s=answer.tuned_s, seconds=answer.seconds, **answer.facts)  # fmt: skip
-    shared = set.intersection(*(set(answer.texts) for answers in found.values() for answer in answers))
-    print(_table(found, [e for e in test if e.input in shared], len(train), records))
+    print(_table(found, test, len(train), records))
 
 
 def _side(folder: Path, limit: int | None, scratch: Path) -> list[Example]:
@@ -111,10 +110,13 @@ def _rate(texts: dict[str, str], test: list[Example], how: str) -> float:
 
 
 def _difference(ours: list[Answer], theirs: list[Answer], test: list[Example], how: str) -> tuple[float, float, float]:
-    """The word error rate of headstart less the other's, with its 95% interval; negative is better."""
+    """The word error rate of headstart less the other's, with its 95% interval; negative is better.
+
+    On the test rows that both answered.
+    """
     seeds, units, tops, bottoms = [], [], [], []
     for seed, pair in enumerate(zip(ours, theirs)):
-        for example in test:
+        for example in (e for e in test if all(e.input in answer.texts for answer in pair)):
             mine, other = (answer.texts[example.input] for answer in pair)
             errors, words = row_errors(example.target or "", mine, NORMALISERS[how])
             seeds.append(seed)
@@ -136,7 +138,8 @@ def _table(found: dict[str, list[Answer]], test: list[Example], train: int, reco
         rows.append((name, *cells, spread([a.tuned_s for a in answers], 0), spread([a.seconds for a in answers], 0)))
     header = ["", *(cell for how in NORMALISERS for cell in (f"WER, {how}, %", "headstart's less it, by budget")),
               "seconds until the model is there", "until its answers"]  # fmt: skip
-    depths = ", ".join(answer.facts["depth"]["chosen"] for fit in fits for answer in found[fit])
+    told = {fit: ", ".join(f"{a.facts['depth']['chosen']}, {len(a.texts)} answers" for a in found[fit]) for fit in fits}
+    depths = "; ".join(f"{fit}: {each}" for fit, each in told.items())
     title = f"speech_decoder: {train} recordings to learn from, {len(test)} to test on, {len(found[fits[0]])} seed(s)"
     return "\n\n".join([f"### {title}{' (SMALL: for development only)' if records.small else ''}", table(header, rows),
                         f"Depths: {depths}.", machine_line()])  # fmt: skip

@@ -14,6 +14,7 @@ def driven(folder: Path, monkeypatch: pytest.MonkeyPatch, loader: str) -> str:
     folder.mkdir(exist_ok=True)
     (folder / "driver.py").symlink_to(stock_process.STOCK / "driver.py")
     (folder / "torchvision_ops.py").write_text("def ensure():\n    return False\n")  # the real one imports torch
+    (folder / "products.py").write_text("def current():\n    return 'default'\n")
     (folder / "loader.py").write_text(loader)
     monkeypatch.setattr(stock_process, "STOCK", folder)
     return "loader.py"

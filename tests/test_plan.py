@@ -14,7 +14,10 @@ RUNGS = (RungPlan("block", 3, 8), RungPlan("third", 1, 5))
 
 @pytest.mark.parametrize(
     "plan",
-    [Plan(), Plan("m", "torch", "16-bit", 4, 5, 100, 900, ("plain", "hflip"), RUNGS, 500, 300, "torch", 900, 5, 7)],
+    [
+        Plan(),
+        Plan("m", "torch", "onednn", "16-bit", 4, 5, 100, 900, ("plain", "hflip"), RUNGS, 500, 300, "torch", 900, 5, 7),
+    ],
 )
 def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
     plan.save(tmp_path / "plan.json")

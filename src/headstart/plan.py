@@ -23,7 +23,8 @@ class RungPlan:
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    precision: that the frozen part runs in, "f32" or "16-bit". windows: of a long text that are read, 1 for its
+    products: how torch computes products of matrices, "onednn" or "default". precision: that the frozen part runs in,
+    "f32" or "16-bit". windows: of a long text that are read, 1 for its
     beginning alone. select_rows: rows that score each candidate. dev_rows:
     development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
     chunk_length: seconds of each recording that a network of one fixed length hears.
@@ -35,6 +36,7 @@ class Plan:
 
     model: str | None = None
     engine: str | None = None
+    products: str | None = None
     precision: str | None = None
     windows: int | None = None
     chunk_length: int | None = None
@@ -100,7 +102,7 @@ def _check_field(file: Path, name: str, value: object) -> None:
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
     elif name == "length_penalty":
         fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
-    elif name in ("model", "engine", "precision", "control_engine"):
+    elif name in ("model", "engine", "products", "precision", "control_engine"):
         fits, wanted = isinstance(value, str), "a name"
     else:
         fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 0, "a whole number from 0"

@@ -44,7 +44,7 @@ class Predictor:
         from headstart.stock import products, torchvision_ops
 
         torchvision_ops.ensure()
-        products.take_faster()
+        products.current()
         self._stock = import_module(f"headstart.stock.{Path(self.result['artifact']['script']).stem}")
         self._loaded: Any = None
         self._converted = False

@@ -25,6 +25,7 @@ from headstart.stages.converge import Converged, converge
 from headstart.stages.from_random import FromRandom, from_random
 from headstart.stages.multiplier import label_multiplier
 from headstart.stages.reopen import Reopened, reopen
+from headstart.stock import products
 from headstart.thumbnails import thumbnails_of
 from headstart.types import Prediction, Reporter
 
@@ -41,6 +42,7 @@ def run_prove(run: Path, reporter: Reporter, clock: Clock, data: str | None = No
         reopened = reopen(run, data, reporter)
         reopened.require_unchanged()
         problem = _problem(reopened, reporter, clock)
+    products.settle(reopened.plan.products)
     learnt, tested, transfer = _rows(reopened)
     random = from_random(reopened.task, problem)
     if random.writes and reopened.plan.decoding:  # as the run's model does

@@ -50,7 +50,7 @@ class StockProcess:
         environment = {
             **ENVIRONMENT,
             **os.environ,
-            products.SETTLED: str(products.take_faster()),
+            products.SETTLED: products.current(),
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONWARNINGS": "ignore",

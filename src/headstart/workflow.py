@@ -80,7 +80,8 @@ def run_fit(
 def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earlier | None) -> Result:
     clock, run = context.clock, context.run
     with clock.stage("select"):
-        run.log("products", gain=products.take_faster())  # before other processes take a share of the machine
+        # before other processes take a share of the machine
+        context.plan = context.plan.with_(products=products.settle(context.plan.products))
         selected = select(context)
         settle_windows(context, selected)
         settle_chunk(context, selected)

@@ -18,7 +18,7 @@ from headstart.budget import Clock
 from headstart.errors import SettingError
 from headstart.plan import Plan, RungPlan
 from headstart.settings import Settings
-from headstart.stages import finetune
+from headstart.stages import finetune, tuning_plan
 from headstart.stages.context import Rung, offered_depths
 from headstart.stages.finetune import Tuned
 from headstart.stages.recipe import FEW
@@ -85,22 +85,17 @@ def climb(
     contrast: float = 0.0,
     first: str = "",
     skips: str = "",
-    only_alone: str | None = None,
     answer_s: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
     An answer takes half a second by the untuned model, answer_s by the tuned ones; what is kept back is for 20 of them.
-    skips: the depth that may be tried in place of shallower ones; only_alone: why it is not, or None where it is.
+    skips: the depth that fits on one fold alone.
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
     seen: list[tuple[str, str, float]] = []
 
-    def attempt(
-        context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth, skips_from: int = 0
-    ) -> Attempt | str:
-        if skips_from and only_alone is not None:
-            return only_alone
+    def attempt(context: Any, selected: Any, replaced: Any, before: Attempt | None, depth: Depth) -> Attempt | str:
         seen.append((depth.name, before.rung.name if before else "head", context.reserve_seconds))
         outcome = outcomes[depth.name]
         if isinstance(outcome, str):
@@ -113,10 +108,11 @@ def climb(
 
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
+    monkeypatch.setattr(finetune, "fits_alone", lambda c, s, r, depth: depth.name == skips)
     monkeypatch.setattr(finetune, "reserve", lambda c, s, r, answer_s: 20.0 * answer_s)
     monkeypatch.setattr(finetune, "stock_answer_s", lambda context, rung, answer_s: answer_s)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
-    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first, skips)
+    selected = selected_of(("cut 6", "cut 5") if cuts is None else cuts, contrast, first)
     replaced: Any = SimpleNamespace(rung=rung("head"), final=None, seconds_per_output=0.5)
     return finetune.finetune(context, selected, replaced), seen
 
@@ -212,18 +208,47 @@ def test_a_depth_that_fits_on_one_fold_alone_is_tried_in_place_of_shallower_ones
     tuned, seen = climb(monkeypatch, outcomes | {"third": 0.0}, context_of(), skips="third")
     assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("all", "block")]
     assert tuned.chosen.name == "block"
-    # with too few epochs, or time for more folds, it has its usual place, and is not refused there
-    told = "7 epochs fit on 3 folds: shallower depths come first"
-    tuned, seen = climb(monkeypatch, outcomes, context_of(), skips="third", only_alone=told)
-    assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "block"), ("all", "third")]
-    assert told not in tuned.why
-    # nor is it asked where its share of the network says that it cannot fit: 4 epochs of 960 rows, 0.9 s a batch
-    tuned, seen = climb(monkeypatch, outcomes, context_of(seconds=10 + 15), skips="third")
+    # what breaks off is not tried once more
+    outcomes["third"] = "loss became nan in epoch 1; training ended"
+    tuned, seen = climb(monkeypatch, outcomes, context_of(), skips="third")
+    assert [name for name, _, _ in seen] == ["third", "block"] and "loss became nan" in tuned.why
+
+
+def test_nothing_is_skipped_against_a_plan_or_where_every_row_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
+    first = context_of()
+    climb(monkeypatch, outcomes, first, skips="third")
+    _, seen = climb(monkeypatch, outcomes, context_of(first.plan))
+    assert [name for name, _, _ in seen] == ["third", "all"]  # as the run before
+    plan = Plan(rungs=(RungPlan("block", 3, 4), RungPlan("third", 3, 4)))
+    _, seen = climb(monkeypatch, outcomes, context_of(plan), skips="third")
+    assert [name for name, _, _ in seen] == ["block", "third"]
+    context = context_of()
+    context.needs_all_folds = True
+    _, seen = climb(monkeypatch, outcomes, context, skips="third")
     assert [name for name, _, _ in seen] == ["block", "third", "all"]
-    _, seen = climb(monkeypatch, outcomes, context_of(depth="third"), skips="third", only_alone="not asked for")
-    assert [name for name, _, _ in seen] == ["third"]
-    _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("block", 3, 4),))), skips="third")
-    assert [name for name, _, _ in seen] == ["block"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "epochs", "fits"), [(1, 6, True), (1, 4, True), (1, 3, False), (3, 6, False), (3, 5, False)]
+)
+def test_a_depth_fits_alone_on_one_fold_with_enough_epochs(
+    monkeypatch: pytest.MonkeyPatch, folds: int, epochs: int, fits: bool
+) -> None:
+    monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
+    monkeypatch.setattr(tuning_plan, "_fitting", lambda *a: (folds, epochs, None))
+    replaced: Any = SimpleNamespace(bases=[None], rung=SimpleNamespace(rows=[0]))
+    context = context_of()
+    context.task = SimpleNamespace(head=SimpleNamespace(build=lambda *a: None), target_kind="class")
+    assert tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD) == fits
+    assert not tuning_plan.fits_alone(context, selected_of(), replaced, THIRD)  # not measured to be worth it
+    # 4 epochs of 960 rows, 0.29 s a batch, on two thirds of them and half of that on all: 41 s, or half of that
+    for seconds, asked in ((10 + 21, fits), (10 + 20, False)):
+        context.clock = Clock(seconds)
+        assert tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD) == asked
+    monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: "no room")
+    context.clock = Clock(600)
+    assert not tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD)
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:

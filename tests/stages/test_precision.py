@@ -128,6 +128,7 @@ def test_a_check_that_costs_more_than_it_may_save_is_left_out(
         (10.0, 50.0, 0, 83),  # 100 s in float32, of which 50 are left; 25 saved, half of it for 0.15 s a row
         (10.0, 1000.0, 0, 166),
         (10.0, 50.0, 400, 250),  # these need the second pass alone
+        (10.0, 50.0, 96, 96),
         (1000.0, 1000.0, 1000, 384),
     ],
 )
@@ -144,6 +145,7 @@ def test_the_check_takes_as_many_rows_as_pay(
     exact = SimpleNamespace(
         key_of=str,
         rate=rate,
+        speedup=1.0,
         backbone=SimpleNamespace(views=("plain",)),
         engine=SimpleNamespace(examples_per_second=rate),
     )
@@ -151,6 +153,37 @@ def test_the_check_takes_as_many_rows_as_pay(
     reduced: Any = SimpleNamespace(engine=SimpleNamespace(examples_per_second=2 * rate))
     rows = precision._affordable_rows(context, selected, reduced)
     assert len(rows) == wanted and (not cached or rows.max() < cached)
+
+
+def test_where_decoding_takes_the_time_little_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "missing_from_cache", lambda extractor, keys, *a: set(keys))
+    monkeypatch.setattr(precision, "_predicted_seconds", lambda *a: 100.0)
+    dev = np.arange(1000)
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=dev), dataset=SimpleNamespace(examples=dev.tolist()), reporter=None,
+        clock=SimpleNamespace(left=lambda: 1000.0), plan=Plan(),
+    )  # fmt: skip
+    exact = SimpleNamespace(  # the network would do 40 a second
+        key_of=str, rate=10.0, speedup=1.0, backbone=SimpleNamespace(views=("plain",)),
+        engine=SimpleNamespace(examples_per_second=40.0),
+    )  # fmt: skip
+    reduced: Any = SimpleNamespace(engine=SimpleNamespace(examples_per_second=80.0))
+    selected: Any = SimpleNamespace(extractor=exact)
+    # an eighth is saved, half of 12.5 s pays for passes of 0.1 and 0.0875 s
+    assert len(precision._affordable_rows(context, selected, reduced)) == 33
+
+
+def test_what_few_rows_have_told_does_not_bind_a_longer_run(
+    tmp_path: Path, fit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "PROBE_ROWS", 20)
+    monkeypatch.setattr(precision, "FEWEST_ROWS", 20)
+    assert fit("short", rounded)["engine"]["precision"] == "bf16"
+    log = (tmp_path / "short" / "log.jsonl").read_text().splitlines()
+    assert next(json.loads(line) for line in log if "held-out score" in line and '"precision"' in line)["rows"] == 20
+    monkeypatch.setattr(precision, "PROBE_ROWS", 40)
+    assert fit("long", noisy)["engine"]["precision"] == "f32"
+    assert fit("short again", noisy)["engine"]["precision"] == "f32"  # as the longer one has told
 
 
 def test_both_intervals_must_lie_within_what_is_tolerated() -> None:

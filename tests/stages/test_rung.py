@@ -262,7 +262,7 @@ def test_the_last_training_takes_as_many_epochs_as_fit() -> None:
 def plan_of(
     monkeypatch: pytest.MonkeyPatch, seconds: float, depth: str = "auto", compared: int = 96, untouched: bool = False,
     before_s: float = 0.0, test: int = 0, reserve: list[float] | None = None, answer_s: float = 0.0,
-    deciding: list[int | None] | None = None, skips_from: int = 0,
+    deciding: list[int | None] | None = None,
 ) -> RungPlan | str:  # fmt: skip
     """For 96 rows in steps of 32 that take 1 s each, epochs from 3 to 8. untouched: what came before learnt nothing.
     test: rows, at 0.1 s each beside answer_s. reserve: gets what is kept back; deciding: how many rows decide.
@@ -293,7 +293,7 @@ def plan_of(
     monkeypatch.setattr(tuning_plan, "decide_on_fewer", lambda *a: None)
     monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
     module: Any = None
-    plan = tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s, skips_from)
+    plan = tuning_plan.plan_rung(context, selected, replaced, module, BLOCK, compared, before_s)
     if reserve is not None:
         reserve.append(context.reserve_seconds)
     if deciding is not None:
@@ -307,13 +307,6 @@ def test_a_whole_schedule_on_one_fold_comes_before_a_cut_one_on_three(monkeypatc
     assert plan_of(monkeypatch, 70) == RungPlan("block", 1, 8)  # 1.15 * 2 * 9.1 + 13.8 = 34.7
     assert plan_of(monkeypatch, 21) == RungPlan("block", 1, 5)  # 1.15 * 2 * 5.8 + 2 * 3.45 = 20.2
     assert plan_of(monkeypatch, 80, compared=32) == RungPlan("block", 1, 8)  # the rung before has one fold
-
-
-def test_shallower_depths_are_skipped_where_it_fits_on_one_fold_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_of(monkeypatch, 70, skips_from=6) == RungPlan("block", 1, 8)
-    assert plan_of(monkeypatch, 21, skips_from=5) == RungPlan("block", 1, 5)
-    assert plan_of(monkeypatch, 21, skips_from=6) == "5 epochs fit on 1 fold: shallower depths come first"
-    assert plan_of(monkeypatch, 80, skips_from=6) == "8 epochs fit on 3 folds: shallower depths come first"
 
 
 def test_too_few_epochs_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +454,7 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tuning_plan, "train", train)
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(240)), dataset=SimpleNamespace(examples=[None] * 240),
-        settings=SimpleNamespace(seed=seed), task=SimpleNamespace(
+        settings=SimpleNamespace(seed=seed), paces={}, task=SimpleNamespace(
             target_kind="text", head=SimpleNamespace(step_loss=lambda *a: None)),
     )  # fmt: skip
     recipe = SimpleNamespace(contrast=0.0, batch_size=8, label_smoothing=0.0)
@@ -475,6 +468,11 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     ordered = np.sort(sizes)
     true_s = np.mean([ordered[i : i + 8].max() for i in range(0, 240, 8)])
     assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == pytest.approx(true_s, rel=1e-6)
+    assert context.paces == {"block": pytest.approx(true_s, rel=1e-6)}
+    spent = clock.now
+    assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == context.paces["block"]
+    assert clock.now == spent  # it is not timed twice
+    context.paces = {}
     none = SimpleNamespace(steps=0, stopped="a step of 8 examples takes more than the 0.5 GB of memory to spare")
     monkeypatch.setattr(tuning_plan, "train", lambda *a: none)
     assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == none.stopped

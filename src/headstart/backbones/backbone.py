@@ -76,8 +76,8 @@ class Recipe:
     contrast: weight of a loss that draws pooled features of one class together, for classes with few labels.
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     comes_first: whether this depth is tried before shallower ones where it fits; it was measured to be worth it.
-    skips_from: the same where so many epochs fit on one fold, and not on more: by one fold alone it could hardly be
-    told from a shallower depth, but well from the untuned head. 0 where that was not measured to be worth it.
+    skips_from: the same where its whole schedule does not fit on all folds, but so many epochs do on one. 0 where that
+    was not measured to be worth it.
     """
 
     learning_rate: float

@@ -37,9 +37,6 @@ def load_backbone(source: ModelSource, target_kind: str = "class", dataset: Data
 
     dataset: what it is for. Raises ModelError for what has no loader, or what the loader raises.
     """
-    from headstart.stock import products  # imports torch
-
-    products.take_faster()
     module = _loader(source, target_kind)[0]
     load: Callable[..., Any] = import_module(module).load
     given = GIVEN[module](dataset) if dataset is not None and module in GIVEN else ()

@@ -16,6 +16,7 @@ import torch
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
 from headstart.runtime.engine import Batch
+from headstart.stock import products
 
 LAYOUT = 1  # counts changes of the file; an older one is measured anew
 
@@ -51,6 +52,7 @@ def circumstances(sample: Batch) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": torch_engine.describe_device(),
         "torch": torch.__version__,
+        "products": products.current(),
         "openvino": openvino_engine.version(),
         "conversion": openvino_engine.CONVERSION,
         "sizes": {name: list(value.shape) for name, value in sample.items()},

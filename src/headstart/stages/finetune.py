@@ -12,11 +12,11 @@ from headstart.heads.head import Tunable
 from headstart.stages.context import Context, Rung, offered_depths
 from headstart.stages.final_training import train_final
 from headstart.stages.fold import network_of
-from headstart.stages.recipe import first_depth, recipe_of
+from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected, missing_rows
-from headstart.stages.tuning_plan import guessed_pace, hopeless, reserve, stock_answer_s
+from headstart.stages.tuning_plan import fits_alone, reserve, stock_answer_s
 from headstart.stages.views import add_views, choose_views
 
 STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
@@ -125,19 +125,15 @@ def _early(
     context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
 ) -> Attempt | None:
     """The depth that its recipe puts before the shallower ones, tried where it fits as wanted; else None."""
-    first = first_depth(context, selected, depths)
-    if first is not None and first != depths[0]:
-        attempt = _attempt(context, selected, replaced, ladder, first)
-        return None if isinstance(attempt, str) else attempt
-    if context.settings.depth != "auto" or context.plan.rungs or context.needs_all_folds:
+    early = first_depth(context, selected, depths)
+    if early in depths[:1]:
+        is_open = context.settings.depth == "auto" and not context.plan.rungs and not context.needs_all_folds
+        deeper = reversed(depths[1:]) if is_open else ()
+        early = next((depth for depth in deeper if fits_alone(context, selected, replaced, depth)), None)
+    if early is None:
         return None
-    for depth in reversed(depths[1:]):
-        fewest = recipe_of(context, selected, depth).skips_from
-        if fewest and not hopeless(context, selected, depth, guessed_pace(context, selected, depth), fewest):
-            attempt = attempt_rung(context, selected, replaced, None, depth, fewest)
-            if not isinstance(attempt, str):
-                return attempt
-    return None
+    attempt = _attempt(context, selected, replaced, ladder, early)
+    return None if isinstance(attempt, str) else attempt
 
 
 def _carry_on(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> None:

@@ -22,7 +22,7 @@ from headstart.types import Interval, Silent
 WORTH_S = 15.0  # predicted seconds of extraction below which the check does not pay
 PROBE_ROWS = 384  # at most, that are checked on
 FEWEST_ROWS = 96
-CHECK_SHARE = 0.5  # of the seconds that 16 bits would save: what the check may cost
+CHECK_SHARE = 0.5  # of the seconds of passes that 16 bits would save: what those for the check may take
 TOLERATED = 0.01  # change of the decision metric, as a share of its value, that counts as none
 LEAST = 0.001  # change that counts as none whatever the score
 LEVEL = 0.95  # of the interval that must lie within what is tolerated
@@ -74,16 +74,18 @@ def settle_precision(context: Context, selected: Selected) -> None:
             context.warnings.append(f"The plan asks for 16-bit features, which are not used here: {reduced}.")
         context.plan = context.plan.with_(precision="f32")
         return
-    rows = _affordable_rows(context, selected, reduced)
-    fewest = min(FEWEST_ROWS, len(context.split.dev))
-    if known is None and len(rows) < fewest and not planned:
-        why = f"checking {fewest} rows would cost more than {CHECK_SHARE:.0%} of what 16 bits would save"
-        context.run.log("precision", chosen="f32", why=why)
-        context.plan = context.plan.with_(precision="f32")
-        return
-    check = known or _measured(context, selected, reduced, rows)
-    if known is None:
-        _write(file, check)
+    check = known
+    if known is None or known.rows < PROBE_ROWS:
+        rows, fewest = _affordable_rows(context, selected, reduced), _fewest(context)
+        if known is None and len(rows) < fewest:
+            why = f"checking {fewest} rows would cost more than {CHECK_SHARE:.0%} of what 16 bits would save"
+            context.run.log("precision", chosen="f32", why=why)
+            context.plan = context.plan.with_(precision="f32")
+            return
+        if known is None or known.rows < len(rows):  # what a short run has seen does not bind a long one
+            check = _measured(context, selected, reduced, rows)
+            _write(file, check)
+    assert check is not None
     use = planned is not None or check.is_harmless
     context.run.log("precision", chosen=reduced.engine.precision if use else "f32", why=check.sentence, **asdict(check))
     context.plan = context.plan.with_(precision="16-bit" if use else "f32")
@@ -107,18 +109,24 @@ def _predicted_seconds(context: Context, selected: Selected) -> float:
 def _affordable_rows(context: Context, selected: Selected, reduced: Extractor) -> Rows:
     """Development rows of all folds, those that are cached already before others; as many as the check may cost.
 
-    A plan that asks for 16 bits has the fewest in any case.
+    A plan that asks for 16 bits has the fewest in any case. What is counted are passes of the network.
     """
     exact, dev = selected.extractor, context.split.dev
     keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
     missing = missing_from_cache(exact, keys, exact.backbone.views[0], context.reporter)
     cached: Rows = dev[[key not in missing for key in keys]]
-    are_cached = len(cached) >= PROBE_ROWS // 2
+    are_cached = len(cached) >= _fewest(context)
     gain = reduced.engine.examples_per_second / exact.engine.examples_per_second
-    saved_s = (1 - 1 / gain) * min(_predicted_seconds(context, selected), max(0.0, context.clock.left()))
-    row_s = ((not are_cached) + 1 / gain) / exact.rate
+    network = min(1.0, exact.rate / (exact.speedup * exact.engine.examples_per_second))  # the rest is decoding
+    saved_share = network * (1 - 1 / gain)
+    saved_s = saved_share * min(_predicted_seconds(context, selected), max(0.0, context.clock.left()))
+    row_s = ((0 if are_cached else 1) + 1 - saved_share) / exact.rate
     affordable = max(int(CHECK_SHARE * saved_s / row_s), FEWEST_ROWS if context.plan.precision else 0)
     return spread_evenly(cached if are_cached else dev, min(PROBE_ROWS, affordable))
+
+
+def _fewest(context: Context) -> int:
+    return min(FEWEST_ROWS, len(context.split.dev))
 
 
 def _measured(context: Context, selected: Selected, reduced: Extractor, rows: Rows) -> _Check:

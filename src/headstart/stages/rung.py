@@ -62,7 +62,7 @@ class Attempt:
 
 
 def attempt_rung(
-    context: Context, selected: Selected, replaced: Replaced, before: Attempt | None, depth: Depth, skips_from: int = 0
+    context: Context, selected: Selected, replaced: Replaced, before: Attempt | None, depth: Depth
 ) -> Attempt | str:
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
@@ -70,7 +70,7 @@ def attempt_rung(
     where this rung is better but not clearly, and they fit: of the rung before as well where it has not seen them.
 
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
-    end better (docs/log.md). before: the rung to compare with, None for the untuned one. skips_from: as for plan_rung.
+    end better (docs/log.md). before: the rung to compare with, None for the untuned one.
     """
     begin = time.perf_counter()
     if before is not None and (fault := hopeless(context, selected, depth, before.pace)):
@@ -79,7 +79,7 @@ def attempt_rung(
     is_planned = any(rung.name == depth.name for rung in context.plan.rungs or ())
     compared = len((before.rung if before else replaced.rung).rows)
     final_s = before.final_s if before else 0.0
-    plan = plan_rung(context, selected, replaced, module, depth, compared, final_s, skips_from)
+    plan = plan_rung(context, selected, replaced, module, depth, compared, final_s)
     if isinstance(plan, str):
         return plan
     trial = _Trial(context, selected, replaced, before, depth, plan, is_planned or context.settings.depth != "auto")

@@ -80,7 +80,6 @@ def plan_rung(
     depth: Depth,
     compared_rows: int,
     before_s: float,
-    skips_from: int = 0,
 ) -> RungPlan | str:
     """Folds and epochs of this rung, or why it cannot be tuned. It takes what it can use; the rest is for the next.
 
@@ -88,8 +87,7 @@ def plan_rung(
     and where that does not fit either, fewer test rows are answered for it, and fewer held-out rows decide.
 
     module: what will be trained, for a few timed steps. compared_rows: that the rung before has outputs for; a fold
-    without them would tell nothing. before_s: kept back for that rung's last training. skips_from: where it is tried in
-    place of shallower depths, the epochs that must fit; with more folds than one it need not skip them.
+    without them would tell nothing. before_s: kept back for that rung's last training.
     """
     planned = next((rung for rung in context.plan.rungs or () if rung.name == depth.name), None)
     if planned is not None:
@@ -104,18 +102,7 @@ def plan_rung(
         context.run.log("rung plan", name=depth.name, why=step_s, folds=0, epochs=0)
         return step_s
     recipe = recipe_of(context, selected, depth)
-    fitting: list[tuple[int, int, Forecast]] = []
-    for folds in _fold_counts(context, compared_rows):
-        forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
-        fitting.append((folds, forecast.epochs_within(left, recipe.max_epochs), forecast))
-    # a whole schedule on fewer folds tells more than a cut one on more
-    folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
-    if skips_from and (folds > 1 or epochs < skips_from):
-        why = f"{epochs} epochs fit on {folds} fold{'s' if folds != 1 else ''}: shallower depths come first"
-        context.run.log(
-            "rung plan", name=depth.name, why=why, seconds_per_step=step_s, seconds_left=left, folds=0, epochs=0
-        )
-        return why
+    folds, epochs, forecast = _fitting(context, selected, replaced, depth, compared_rows, step_s, before_s)
     fewest = recipe.min_epochs if context.settings.depth == "auto" else 1
     last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
@@ -138,6 +125,42 @@ def plan_rung(
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
 
 
+def fits_alone(context: Context, selected: Selected, replaced: Replaced, depth: Depth) -> bool:
+    """Whether this depth is tried in place of shallower ones: its whole schedule does not fit on all folds, but enough
+    epochs do on one, which hardly tells it from a shallower depth, but well from the untuned head.
+    """
+    fewest = recipe_of(context, selected, depth).skips_from
+    if not fewest or hopeless(context, selected, depth, _guessed_pace(context, selected, depth), fewest):
+        return False
+    module = context.task.head.build(selected.problem, replaced.bases[0], depth)
+    step_s = _seconds_per_step(context, selected, module, depth)
+    if isinstance(step_s, str):
+        return False
+    folds, epochs, _ = _fitting(context, selected, replaced, depth, len(replaced.rung.rows), step_s, 0.0)
+    context.run.log("in place of shallower depths", name=depth.name, seconds_per_step=step_s, folds=folds,
+                    epochs=epochs, fewest=fewest)  # fmt: skip
+    return folds == 1 and epochs >= fewest
+
+
+def _fitting(
+    context: Context,
+    selected: Selected,
+    replaced: Replaced,
+    depth: Depth,
+    compared_rows: int,
+    step_s: float,
+    before_s: float,
+) -> tuple[int, int, Forecast]:
+    """On how many folds it may be tried in the time left, with how many epochs, and what that takes."""
+    most, left = recipe_of(context, selected, depth).max_epochs, context.clock.left() - context.reserve_seconds
+    fitting: list[tuple[int, int, Forecast]] = []
+    for folds in _fold_counts(context, compared_rows):
+        forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
+        fitting.append((folds, forecast.epochs_within(left, most), forecast))
+    # a whole schedule on fewer folds tells more than a cut one on more
+    return next((plan for plan in fitting if plan[1] == most), fitting[-1])
+
+
 @dataclass(frozen=True)
 class Pace:
     """Measured seconds of a training step at a depth."""
@@ -146,7 +169,7 @@ class Pace:
     step_s: float
 
 
-def guessed_pace(context: Context, selected: Selected, depth: Depth) -> Pace:
+def _guessed_pace(context: Context, selected: Selected, depth: Depth) -> Pace:
     """A step's seconds by its share of the network, before any was timed."""
     batch = recipe_of(context, selected, depth).batch_size
     return Pace(depth, STEP_PASSES * depth.compute_share * batch / selected.extractor.stock_rate)
@@ -295,7 +318,9 @@ def _spared(context: Context, selected: Selected, replaced: Replaced, depth: Dep
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float | str:
-    """Seconds of a training step; or why not even one could be taken."""
+    """Seconds of a training step, as timed once at this depth; or why not even one could be taken."""
+    if depth.name in context.paces:
+        return context.paces[depth.name]
     recipe = recipe_of(context, selected, depth)
     seconds: list[float] = []
     last = time.perf_counter()
@@ -325,7 +350,8 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
     if not trained.steps:
         return trained.stopped
     paces = [taken / length for taken, length in zip(seconds, padded)]
-    return usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
+    context.paces[depth.name] = usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
+    return context.paces[depth.name]
 
 
 def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:

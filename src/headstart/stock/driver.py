@@ -33,7 +33,7 @@ def main(
 
     atexit.register(gc.freeze)  # what is left ends with the process: looking for cycles in it takes a second
     torchvision_ops.ensure()
-    products.take_faster()
+    products.current()
     prepare()
     if not sys.argv[1:]:
         print(READY, file=sys.stderr, flush=True)  # noqa: T201

@@ -13,64 +13,92 @@ from collections.abc import Callable
 
 import torch
 
-SIDE = 512  # of the matrices that are timed
-RUNS = 8  # in turns, of which the fastest counts
-LEAST_GAIN = 1.3  # times the speed of MKL, for it to be replaced
+RUNS = 6  # in turns, of which the fastest counts
+LEAST_GAIN = 1.3  # times the speed of before, over all shapes
+LEAST_OF_ONE = 0.8  # times the speed for each shape
 LARGEST_ERROR = 1e-5  # relative: sums of float32 products are exact to about 5e-7, of rounded factors to 3e-3
-BEFORE, ONEDNN = "ieee", "bf16"
+ONEDNN, BEFORE = "onednn", "default"
+PRECISIONS = {ONEDNN: "bf16", BEFORE: "ieee"}
+SETTLED = "HEADSTART_PRODUCTS"  # the environment's variable with what another process on this machine has settled
 
-SETTLED = "PRODUCTS_GAIN"  # the environment's variable with what another process on this machine has measured
+_measured: str | None = None
+_current: str | None = None
 
-_gain: float | None = None
+
+def current() -> str:
+    """How this process computes products: as settled, and settled now where it was not."""
+    return _current or settle()
 
 
-def take_faster() -> float:
-    """Choose for this process; returns how many times as fast products are, 1.0 where nothing was changed.
+def settle(wanted: str | None = None) -> str:
+    """Choose for this process how products are computed: "onednn", or "default"; returns that.
 
-    Calling it again changes nothing. Convolutions are computed by oneDNN in any case.
+    wanted: one of them, as settled before, in another process perhaps; else what is faster here, which is measured
+    once. "onednn" is only ever taken where it is exact. Convolutions are computed by oneDNN in any case.
     """
-    global _gain
-    if _gain is None:
-        usable = hasattr(torch.backends.mkldnn, "matmul") and not torch.cuda.is_available()
-        _gain = (float(os.environ.get(SETTLED, 0)) or _measured()) if usable else 1.0
-        if _gain > 1.0:
-            _set(ONEDNN)
-    return _gain
+    global _measured, _current
+    chosen = wanted or os.environ.get(SETTLED) or _measured
+    if chosen not in PRECISIONS:
+        chosen = _measured = _faster()
+    elif chosen == ONEDNN != _measured and not _is_exact():
+        chosen = BEFORE
+    _current = chosen if _set(chosen) else BEFORE
+    return _current
 
 
-def _measured() -> float:
-    """The gain, or 1.0 where it is too small or the answers are not exact."""
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(SIDE, SIDE, generator=generator) for _ in range(2))
-    before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
-    try:
-        seconds = {how: float("inf") for how in (BEFORE, ONEDNN)}
-        for _ in range(RUNS):
-            for how in seconds:
-                _set(how)
+def _faster() -> str:
+    """oneDNN, where that is exact and faster over some shapes, and for none of them clearly slower."""
+    if torch.cuda.is_available() or not _is_exact():
+        return BEFORE
+    pairs = _factors()
+    seconds = {how: [float("inf")] * len(pairs) for how in PRECISIONS}
+    for _ in range(RUNS):
+        for how, fastest in seconds.items():
+            _set(how)
+            for at, (product, left, right) in enumerate(pairs):
                 begin = time.perf_counter()
-                torch.mm(a, b)
-                seconds[how] = min(seconds[how], time.perf_counter() - begin)
-        gain = seconds[BEFORE] / seconds[ONEDNN]
-        return gain if gain >= LEAST_GAIN and _is_exact(a, b) else 1.0
+                product(left, right)
+                fastest[at] = min(fastest[at], time.perf_counter() - begin)
+    _set(BEFORE)
+    before, by_onednn = seconds[BEFORE], seconds[ONEDNN]
+    none_slower = all(LEAST_OF_ONE * new <= old for old, new in zip(before, by_onednn))
+    return ONEDNN if none_slower and sum(before) >= LEAST_GAIN * sum(by_onednn) else BEFORE
+
+
+def _is_exact() -> bool:
+    """Whether oneDNN's products are, of all shapes; False where torch cannot be told to use it."""
+    if not _set(ONEDNN):
+        return False
+    try:
+        for product, left, right in _factors():
+            exact = product(left.double(), right.double())
+            if not float((product(left, right) - exact).norm() / exact.norm()) <= LARGEST_ERROR:
+                return False
     finally:
-        _set(before)
-
-
-def _is_exact(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether products of some shapes are, also of transposed and of stacked matrices, and of few rows."""
-    products: list[tuple[Callable[..., torch.Tensor], torch.Tensor, torch.Tensor]] = [
-        (torch.mm, a, b),
-        (torch.mm, a.T, b),
-        (torch.mm, a[:48], b.T),
-        (torch.bmm, a.view(8, 64, SIDE), b.view(8, SIDE, 64)),
-    ]
-    for product, left, right in products:
-        exact = product(left.double(), right.double())
-        if not float((product(left, right) - exact).norm() / exact.norm()) <= LARGEST_ERROR:
-            return False
+        _set(BEFORE)
     return True
 
 
-def _set(how: str) -> None:
-    torch.backends.mkldnn.matmul.fp32_precision = how  # type: ignore[attr-defined]
+def _factors() -> list[tuple[Callable[..., torch.Tensor], torch.Tensor, torch.Tensor]]:
+    """Products as networks have them: layers over many rows and over few, a gradient, attention."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*sizes: int) -> torch.Tensor:
+        return torch.randn(*sizes, generator=generator)
+
+    rows, few, weight = drawn(1024, 384), drawn(8, 384), drawn(1024, 384)
+    return [
+        (torch.mm, rows, weight.T),
+        (torch.mm, few, weight.T),
+        (torch.mm, rows.T, drawn(1024, 512)),
+        (torch.bmm, drawn(48, 128, 64), drawn(48, 64, 128)),
+    ]
+
+
+def _set(how: str) -> bool:
+    """False where this torch knows no such setting."""
+    try:
+        torch.backends.mkldnn.matmul.fp32_precision = PRECISIONS[how]  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError, ValueError):
+        return False
+    return True
