@@ -18,7 +18,7 @@ from headstart.budget import Clock
 from headstart.errors import SettingError
 from headstart.plan import Plan, RungPlan
 from headstart.settings import Settings
-from headstart.stages import finetune, tuning_plan
+from headstart.stages import finetune
 from headstart.stages.context import Rung, offered_depths
 from headstart.stages.finetune import Tuned
 from headstart.stages.recipe import FEW
@@ -42,25 +42,15 @@ def context_of(plan: Plan | None = None, seconds: float = 600, **settings: Any) 
         clock=Clock(seconds),
         run=SimpleNamespace(log=lambda *a, **k: None),
         split=SimpleNamespace(dev=np.arange(FEW_ROWS), n_folds=3, method="holdout"),
-        needs_all_folds=False,
         warnings=[],
         reserve_seconds=10.0,
     )
 
 
-def selected_of(
-    cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0, first: str = "", skips: str = ""
-) -> Any:
+def selected_of(cuts: tuple[str, ...] = ("cut 6", "cut 5"), contrast: float = 0.0, first: str = "") -> Any:
     recipes = {
         depth.name: Recipe(
-            1e-4,
-            1e-3,
-            32,
-            6,
-            min_epochs=1,
-            contrast=contrast if depth.cut else 0.0,
-            comes_first=depth.name == first,
-            skips_from=4 if depth.name == skips else 0,
+            1e-4, 1e-3, 32, 6, min_epochs=1, contrast=contrast if depth.cut else 0.0, comes_first=depth.name == first
         )
         for depth in (BLOCK, THIRD, ALL)
     }
@@ -69,7 +59,7 @@ def selected_of(
         features=("native",), depths=(BLOCK, THIRD, ALL), recipe=lambda depth: recipes[depth.name], source=source
     )
     problem = SimpleNamespace(backbone=backbone, features=SimpleNamespace(cuts=cuts), n_classes=FEW_ROWS // FEW)
-    return SimpleNamespace(problem=problem, extractor=SimpleNamespace(stock_rate=100.0))
+    return SimpleNamespace(problem=problem)
 
 
 def rung(name: str, high: float | None = None) -> Rung:
@@ -84,13 +74,11 @@ def climb(
     cuts: Any = None,
     contrast: float = 0.0,
     first: str = "",
-    skips: str = "",
     answer_s: tuple[float, ...] = (0.5, 0.5, 0.5),
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
     An answer takes half a second by the untuned model, answer_s by the tuned ones; what is kept back is for 20 of them.
-    skips: the depth that fits on one fold alone.
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
     seen: list[tuple[str, str, float]] = []
@@ -108,7 +96,6 @@ def climb(
 
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
-    monkeypatch.setattr(finetune, "fits_alone", lambda c, s, r, depth: depth.name == skips)
     monkeypatch.setattr(finetune, "reserve", lambda c, s, r, answer_s: 20.0 * answer_s)
     monkeypatch.setattr(finetune, "stock_answer_s", lambda context, rung, answer_s: answer_s)
     monkeypatch.setattr(finetune, "_prepare_views", lambda *a: None)
@@ -194,61 +181,6 @@ def test_a_depth_whose_recipe_says_so_comes_first(monkeypatch: pytest.MonkeyPatc
     assert [name for name, _, _ in seen] == ["block"]
     _, seen = climb(monkeypatch, outcomes, context_of(Plan(rungs=(RungPlan("all", 1, 1),))))
     assert [name for name, _, _ in seen] == ["all"]
-
-
-def test_a_depth_that_fits_on_one_fold_alone_is_tried_in_place_of_shallower_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
-    context = context_of()
-    tuned, seen = climb(monkeypatch, outcomes, context, skips="third")
-    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("all", "third")]
-    assert tuned.chosen.name == "third" and [planned.name for planned in context.plan.rungs] == ["third", "all"]
-    # where it does not pay, shallower ones have their turn
-    tuned, seen = climb(monkeypatch, outcomes | {"third": 0.0}, context_of(), skips="third")
-    assert [(name, before) for name, before, _ in seen] == [("third", "head"), ("block", "head"), ("all", "block")]
-    assert tuned.chosen.name == "block"
-    # what breaks off is not tried once more
-    outcomes["third"] = "loss became nan in epoch 1; training ended"
-    tuned, seen = climb(monkeypatch, outcomes, context_of(), skips="third")
-    assert [name for name, _, _ in seen] == ["third", "block"] and "loss became nan" in tuned.why
-
-
-def test_nothing_is_skipped_against_a_plan_or_where_every_row_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.1, "third": -0.1, "all": 0.1}
-    first = context_of()
-    climb(monkeypatch, outcomes, first, skips="third")
-    _, seen = climb(monkeypatch, outcomes, context_of(first.plan))
-    assert [name for name, _, _ in seen] == ["third", "all"]  # as the run before
-    plan = Plan(rungs=(RungPlan("block", 3, 4), RungPlan("third", 3, 4)))
-    _, seen = climb(monkeypatch, outcomes, context_of(plan), skips="third")
-    assert [name for name, _, _ in seen] == ["block", "third"]
-    context = context_of()
-    context.needs_all_folds = True
-    _, seen = climb(monkeypatch, outcomes, context, skips="third")
-    assert [name for name, _, _ in seen] == ["block", "third", "all"]
-
-
-@pytest.mark.parametrize(
-    ("folds", "epochs", "fits"), [(1, 6, True), (1, 4, True), (1, 3, False), (3, 6, False), (3, 5, False)]
-)
-def test_a_depth_fits_alone_on_one_fold_with_enough_epochs(
-    monkeypatch: pytest.MonkeyPatch, folds: int, epochs: int, fits: bool
-) -> None:
-    monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: 1.0)
-    monkeypatch.setattr(tuning_plan, "_fitting", lambda *a: (folds, epochs, None))
-    replaced: Any = SimpleNamespace(bases=[None], rung=SimpleNamespace(rows=[0]))
-    context = context_of()
-    context.task = SimpleNamespace(head=SimpleNamespace(build=lambda *a: None), target_kind="class")
-    assert tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD) == fits
-    assert not tuning_plan.fits_alone(context, selected_of(), replaced, THIRD)  # not measured to be worth it
-    # 4 epochs of 960 rows, 0.29 s a batch, on two thirds of them and half of that on all: 41 s, or half of that
-    for seconds, asked in ((10 + 21, fits), (10 + 20, False)):
-        context.clock = Clock(seconds)
-        assert tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD) == asked
-    monkeypatch.setattr(tuning_plan, "_seconds_per_step", lambda *a: "no room")
-    context.clock = Clock(600)
-    assert not tuning_plan.fits_alone(context, selected_of(skips="third"), replaced, THIRD)
 
 
 def test_a_rung_that_is_measurably_worse_is_called_harmful(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -454,7 +454,7 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tuning_plan, "train", train)
     context: Any = SimpleNamespace(
         split=SimpleNamespace(dev=np.arange(240)), dataset=SimpleNamespace(examples=[None] * 240),
-        settings=SimpleNamespace(seed=seed), paces={}, task=SimpleNamespace(
+        settings=SimpleNamespace(seed=seed), task=SimpleNamespace(
             target_kind="text", head=SimpleNamespace(step_loss=lambda *a: None)),
     )  # fmt: skip
     recipe = SimpleNamespace(contrast=0.0, batch_size=8, label_smoothing=0.0)
@@ -468,11 +468,6 @@ def test_where_lengths_differ_the_usual_step_is_timed(monkeypatch: pytest.Monkey
     ordered = np.sort(sizes)
     true_s = np.mean([ordered[i : i + 8].max() for i in range(0, 240, 8)])
     assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == pytest.approx(true_s, rel=1e-6)
-    assert context.paces == {"block": pytest.approx(true_s, rel=1e-6)}
-    spent = clock.now
-    assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == context.paces["block"]
-    assert clock.now == spent  # it is not timed twice
-    context.paces = {}
     none = SimpleNamespace(steps=0, stopped="a step of 8 examples takes more than the 0.5 GB of memory to spare")
     monkeypatch.setattr(tuning_plan, "train", lambda *a: none)
     assert tuning_plan._seconds_per_step(context, selected, module, BLOCK) == none.stopped

@@ -76,8 +76,6 @@ class Recipe:
     contrast: weight of a loss that draws pooled features of one class together, for classes with few labels.
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     comes_first: whether this depth is tried before shallower ones where it fits; it was measured to be worth it.
-    skips_from: the same where its whole schedule does not fit on all folds, but so many epochs do on one. 0 where that
-    was not measured to be worth it.
     """
 
     learning_rate: float
@@ -93,7 +91,6 @@ class Recipe:
     contrast: float = 0.0
     averaged_share: float = 0.1
     comes_first: bool = False
-    skips_from: int = 0
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""

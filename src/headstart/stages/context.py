@@ -33,8 +33,7 @@ CONTROL_LABELS = 1000  # at most: enough to see whether pretraining matters
 class Context:
     """plan is replaced as decisions are made; warnings end up in the report;
     reserve_seconds is what the stages after tuning need; answer_s is what an answer takes from a row's state, where
-    that is costly; paces are seconds of a training step, by the depth that was timed; stock is the process that will
-    run the saved model, once it has been started.
+    that is costly; stock is the process that will run the saved model, once it has been started.
     """
 
     settings: Settings
@@ -49,7 +48,6 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     reserve_seconds: float = 0.0
     answer_s: float = 0.0
-    paces: dict[str, float] = field(default_factory=dict)
     stock: StockProcess | None = None
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
 from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected, missing_rows
-from headstart.stages.tuning_plan import fits_alone, reserve, stock_answer_s
+from headstart.stages.tuning_plan import reserve, stock_answer_s
 from headstart.stages.views import add_views, choose_views
 
 STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
@@ -124,15 +124,11 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
 def _early(
     context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder, depths: list[Depth]
 ) -> Attempt | None:
-    """The depth that its recipe puts before the shallower ones, tried where it fits as wanted; else None."""
-    early = first_depth(context, selected, depths)
-    if early in depths[:1]:
-        is_open = context.settings.depth == "auto" and not context.plan.rungs and not context.needs_all_folds
-        deeper = reversed(depths[1:]) if is_open else ()
-        early = next((depth for depth in deeper if fits_alone(context, selected, replaced, depth)), None)
-    if early is None:
+    """The depth that its recipe puts before the shallower ones, tried where it fits; else None."""
+    first = first_depth(context, selected, depths)
+    if first is None or first == depths[0]:
         return None
-    attempt = _attempt(context, selected, replaced, ladder, early)
+    attempt = _attempt(context, selected, replaced, ladder, first)
     return None if isinstance(attempt, str) else attempt
 
 

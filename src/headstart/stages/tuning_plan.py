@@ -20,7 +20,7 @@ from headstart.stages.control_plan import control_size
 from headstart.stages.deciding import answered_rows
 from headstart.stages.recipe import recipe_of
 from headstart.stages.replace_head import Replaced, decide_on_fewer
-from headstart.stages.select import STEP_PASSES, Selected
+from headstart.stages.select import Selected
 from headstart.training.gradients import StepLoss
 from headstart.training.loop import Watch, train
 
@@ -102,7 +102,12 @@ def plan_rung(
         context.run.log("rung plan", name=depth.name, why=step_s, folds=0, epochs=0)
         return step_s
     recipe = recipe_of(context, selected, depth)
-    folds, epochs, forecast = _fitting(context, selected, replaced, depth, compared_rows, step_s, before_s)
+    fitting: list[tuple[int, int, Forecast]] = []
+    for folds in _fold_counts(context, compared_rows):
+        forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
+        fitting.append((folds, forecast.epochs_within(left, recipe.max_epochs), forecast))
+    # a whole schedule on fewer folds tells more than a cut one on more
+    folds, epochs, forecast = next((plan for plan in fitting if plan[1] == recipe.max_epochs), fitting[-1])
     fewest = recipe.min_epochs if context.settings.depth == "auto" else 1
     last = epochs >= fewest or before_s > 0 or not context.task.control_is_untuned
     if not last:  # the untouched model learnt from no row either: a fold's network may ship as it was compared with it
@@ -125,42 +130,6 @@ def plan_rung(
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step takes {step_s:.2f} s)"
 
 
-def fits_alone(context: Context, selected: Selected, replaced: Replaced, depth: Depth) -> bool:
-    """Whether this depth is tried in place of shallower ones: its whole schedule does not fit on all folds, but enough
-    epochs do on one, which hardly tells it from a shallower depth, but well from the untuned head.
-    """
-    fewest = recipe_of(context, selected, depth).skips_from
-    if not fewest or hopeless(context, selected, depth, _guessed_pace(context, selected, depth), fewest):
-        return False
-    module = context.task.head.build(selected.problem, replaced.bases[0], depth)
-    step_s = _seconds_per_step(context, selected, module, depth)
-    if isinstance(step_s, str):
-        return False
-    folds, epochs, _ = _fitting(context, selected, replaced, depth, len(replaced.rung.rows), step_s, 0.0)
-    context.run.log("in place of shallower depths", name=depth.name, seconds_per_step=step_s, folds=folds,
-                    epochs=epochs, fewest=fewest)  # fmt: skip
-    return folds == 1 and epochs >= fewest
-
-
-def _fitting(
-    context: Context,
-    selected: Selected,
-    replaced: Replaced,
-    depth: Depth,
-    compared_rows: int,
-    step_s: float,
-    before_s: float,
-) -> tuple[int, int, Forecast]:
-    """On how many folds it may be tried in the time left, with how many epochs, and what that takes."""
-    most, left = recipe_of(context, selected, depth).max_epochs, context.clock.left() - context.reserve_seconds
-    fitting: list[tuple[int, int, Forecast]] = []
-    for folds in _fold_counts(context, compared_rows):
-        forecast = _forecast(context, replaced, depth, folds, selected, step_s, before_s)
-        fitting.append((folds, forecast.epochs_within(left, most), forecast))
-    # a whole schedule on fewer folds tells more than a cut one on more
-    return next((plan for plan in fitting if plan[1] == most), fitting[-1])
-
-
 @dataclass(frozen=True)
 class Pace:
     """Measured seconds of a training step at a depth."""
@@ -169,25 +138,16 @@ class Pace:
     step_s: float
 
 
-def _guessed_pace(context: Context, selected: Selected, depth: Depth) -> Pace:
-    """A step's seconds by its share of the network, before any was timed."""
-    batch = recipe_of(context, selected, depth).batch_size
-    return Pace(depth, STEP_PASSES * depth.compute_share * batch / selected.extractor.stock_rate)
-
-
-def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace, fewest: int | None = None) -> str:
-    """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or "".
-
-    fewest: epochs that must fit, the recipe's where left out.
-    """
+def hopeless(context: Context, selected: Selected, depth: Depth, pace: Pace) -> str:
+    """Why a deeper depth cannot fit even at half of the time that its share of the network suggests, or ""."""
     if context.settings.plan or context.settings.depth != "auto":
         return ""
     recipe = recipe_of(context, selected, depth)
     per_row = pace.step_s / recipe_of(context, selected, pace.depth).batch_size
     per_row *= depth.compute_share / max(pace.depth.compute_share, 1e-3)
-    passes = (fewest or recipe.min_epochs) * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
+    fewest = recipe.min_epochs * ((1 - 1 / context.split.n_folds) + FINAL_SHARE)
     left = context.clock.left() - context.reserve_seconds
-    if 0.5 * per_row * passes * len(context.split.dev) <= left:
+    if 0.5 * per_row * fewest * len(context.split.dev) <= left:
         return ""
     step_s = per_row * recipe.batch_size
     return f"it does not fit the budget ({max(left, 0):.0f} s left for it, a step would take about {step_s:.2f} s)"
@@ -318,9 +278,7 @@ def _spared(context: Context, selected: Selected, replaced: Replaced, depth: Dep
 
 
 def _seconds_per_step(context: Context, selected: Selected, module: Tunable, depth: Depth) -> float | str:
-    """Seconds of a training step, as timed once at this depth; or why not even one could be taken."""
-    if depth.name in context.paces:
-        return context.paces[depth.name]
+    """Seconds of a training step; or why not even one could be taken."""
     recipe = recipe_of(context, selected, depth)
     seconds: list[float] = []
     last = time.perf_counter()
@@ -350,8 +308,7 @@ def _seconds_per_step(context: Context, selected: Selected, module: Tunable, dep
     if not trained.steps:
         return trained.stopped
     paces = [taken / length for taken, length in zip(seconds, padded)]
-    context.paces[depth.name] = usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
-    return context.paces[depth.name]
+    return usual * float(np.median(paces[len(paces) // 2 :]))  # the first ones wait for memory
 
 
 def lengths(context: Context, selected: Selected) -> NDArray[np.int64]:
