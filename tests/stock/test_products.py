@@ -93,9 +93,10 @@ def test_another_plan_does_not_bind_the_next_run(monkeypatch: pytest.MonkeyPatch
 
 
 def test_with_a_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    paced(monkeypatch, SLOW)
     monkeypatch.setattr(products.torch.cuda, "is_available", lambda: True)
-    assert products.settle() == "default"
+    assert [products.settle(), products.settle("onednn")] == ["default", "default"]
+    monkeypatch.setenv(products.SETTLED, "onednn")
+    assert (products.settle(), setting()) == ("default", "highest")
 
 
 def test_the_stock_loader_s_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

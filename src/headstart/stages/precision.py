@@ -114,15 +114,19 @@ def _affordable_rows(context: Context, selected: Selected, reduced: Extractor) -
     exact, dev = selected.extractor, context.split.dev
     keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
     missing = missing_from_cache(exact, keys, exact.backbone.views[0], context.reporter)
-    cached: Rows = dev[[key not in missing for key in keys]]
-    are_cached = len(cached) >= _fewest(context)
+    is_cached = np.array([key not in missing for key in keys])
+    cached, others = dev[is_cached], dev[~is_cached]
     gain = reduced.engine.examples_per_second / exact.engine.examples_per_second
     network = min(1.0, exact.rate / (exact.speedup * exact.engine.examples_per_second))  # the rest is decoding
     saved_share = network * (1 - 1 / gain)
     saved_s = saved_share * min(_predicted_seconds(context, selected), max(0.0, context.clock.left()))
-    row_s = ((0 if are_cached else 1) + 1 - saved_share) / exact.rate
-    affordable = max(int(CHECK_SHARE * saved_s / row_s), FEWEST_ROWS if context.plan.precision else 0)
-    return spread_evenly(cached if are_cached else dev, min(PROBE_ROWS, affordable))
+    row_s, other_s = (1 - saved_share) / exact.rate, (2 - saved_share) / exact.rate
+    least = FEWEST_ROWS if context.plan.precision else 0
+    first = min(PROBE_ROWS, len(cached), max(least, int(CHECK_SHARE * saved_s / row_s)))
+    more = min(PROBE_ROWS - first, max(least - first, int((CHECK_SHARE * saved_s - first * row_s) / other_s), 0))
+    if first < len(cached):
+        more = 0
+    return np.sort(np.concatenate([spread_evenly(cached, first), spread_evenly(others, more)]))
 
 
 def _fewest(context: Context) -> int:

@@ -49,7 +49,7 @@ def settle(wanted: str | None = None) -> str:
 
 def _faster() -> str:
     """oneDNN, where that is exact and faster over some shapes, and for none of them clearly slower."""
-    if torch.cuda.is_available() or not _is_exact():
+    if not _is_exact():
         return BEFORE
     pairs = _factors()
     seconds = {how: [float("inf")] * len(pairs) for how in PRECISIONS}
@@ -67,7 +67,9 @@ def _faster() -> str:
 
 
 def _is_exact() -> bool:
-    """Whether oneDNN's products are, of all shapes."""
+    """Whether oneDNN's products are, of all shapes; False with a GPU, where the setting rounds to TensorFloat-32."""
+    if torch.cuda.is_available():
+        return False
     _set(ONEDNN)
     try:
         for product, left, right in _factors():
