@@ -138,6 +138,14 @@ def test_fit_ends_with_a_summary(tiny_run: Tiny) -> None:
     assert "95.0% promised" in lines["Undecided"]
 
 
+def test_the_summary_counts_the_rows_that_were_scored(tiny_run: Tiny) -> None:
+    result = json.loads((tiny_run.run / "result.json").read_text())
+    folds = result["data"]["split"]["folds"]
+    result["data"] |= {"used": 600, "split": result["data"]["split"] | {"train": 371}}
+    score = next(line for line in summary_lines(result, "runs/x") if line.startswith("Score"))
+    assert f"{folds}-fold cross-validation over 371 rows" in score
+
+
 def test_the_summary_is_about_ten_lines_whatever_there_is_to_say(tiny_run: Tiny) -> None:
     result = json.loads((tiny_run.run / "result.json").read_text())
     step = {"action": "look", "gain_in_words": "+1.0 points", "command": "headstart refine x", "worth_trying": True}

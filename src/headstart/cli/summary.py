@@ -29,11 +29,10 @@ def summary_lines(result: dict[str, Any], run: str) -> list[str]:
     """About ten lines; every number stands in result.json."""
     metric, split = result["headline_metric"], result["headline_split"]
     score = result["metrics"][split][metric]
-    where = (
-        f"{result['data']['split']['test']} held-out rows"
-        if split == "test"
-        else (f"{result['data']['split']['folds']}-fold cross-validation over {result['data']['used']} rows")
-    )
+    rows = result["data"]["split"]
+    where = f"{rows['folds']}-fold cross-validation over {rows['train']} rows"
+    if split == "test":
+        where = f"{rows['test']} held-out rows"
     lines = [
         "",
         f"Model      {result['model']['id']} ({result['model']['architecture']}): {result['model']['why']}",
