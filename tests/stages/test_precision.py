@@ -122,6 +122,22 @@ def test_a_check_that_costs_more_than_it_may_save_is_left_out(
     assert fit("asked", rounded, plan=str(tmp_path / "asked.json"))["engine"]["precision"] == "bf16"
 
 
+def affordable(
+    monkeypatch: pytest.MonkeyPatch, rate: float, left_s: float, cached: int, network_rate: float
+) -> np.ndarray:
+    """The rows to check on, of a thousand of which the first ones are cached; 16 bits double the network's rate."""
+    dev = np.arange(1000)
+    monkeypatch.setattr(precision, "are_missing", lambda *a: dev >= cached)
+    monkeypatch.setattr(precision, "_predicted_seconds", lambda *a: 1000 / rate)
+    context: Any = SimpleNamespace(
+        split=SimpleNamespace(dev=dev), clock=SimpleNamespace(left=lambda: left_s), plan=Plan()
+    )
+    engine, reduced = (SimpleNamespace(examples_per_second=times * network_rate) for times in (1, 2))
+    selected: Any = SimpleNamespace(extractor=SimpleNamespace(rate=rate, speedup=1.0, engine=engine))
+    sixteen: Any = SimpleNamespace(engine=reduced)
+    return precision._affordable_rows(context, selected, sixteen)
+
+
 @pytest.mark.parametrize(
     ("rate", "left_s", "cached", "wanted"),
     [
@@ -135,42 +151,13 @@ def test_a_check_that_costs_more_than_it_may_save_is_left_out(
 def test_the_check_takes_as_many_rows_as_pay(
     monkeypatch: pytest.MonkeyPatch, rate: float, left_s: float, cached: int, wanted: int
 ) -> None:
-    dev = np.arange(1000)
-    monkeypatch.setattr(precision, "missing_from_cache", lambda extractor, keys, *a: set(keys[cached:]))
-    monkeypatch.setattr(precision, "_predicted_seconds", lambda *a: 1000 / rate)
-    context: Any = SimpleNamespace(
-        split=SimpleNamespace(dev=dev), dataset=SimpleNamespace(examples=dev.tolist()), reporter=None,
-        clock=SimpleNamespace(left=lambda: left_s), plan=Plan(),
-    )  # fmt: skip
-    exact = SimpleNamespace(
-        key_of=str,
-        rate=rate,
-        speedup=1.0,
-        backbone=SimpleNamespace(views=("plain",)),
-        engine=SimpleNamespace(examples_per_second=rate),
-    )
-    selected: Any = SimpleNamespace(extractor=exact)
-    reduced: Any = SimpleNamespace(engine=SimpleNamespace(examples_per_second=2 * rate))
-    rows = precision._affordable_rows(context, selected, reduced)
+    rows = affordable(monkeypatch, rate, left_s, cached, network_rate=rate)
     assert len(rows) == wanted and (rows < cached).sum() == min(wanted, cached)
 
 
 def test_where_decoding_takes_the_time_little_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "missing_from_cache", lambda extractor, keys, *a: set(keys))
-    monkeypatch.setattr(precision, "_predicted_seconds", lambda *a: 100.0)
-    dev = np.arange(1000)
-    context: Any = SimpleNamespace(
-        split=SimpleNamespace(dev=dev), dataset=SimpleNamespace(examples=dev.tolist()), reporter=None,
-        clock=SimpleNamespace(left=lambda: 1000.0), plan=Plan(),
-    )  # fmt: skip
-    exact = SimpleNamespace(  # the network would do 40 a second
-        key_of=str, rate=10.0, speedup=1.0, backbone=SimpleNamespace(views=("plain",)),
-        engine=SimpleNamespace(examples_per_second=40.0),
-    )  # fmt: skip
-    reduced: Any = SimpleNamespace(engine=SimpleNamespace(examples_per_second=80.0))
-    selected: Any = SimpleNamespace(extractor=exact)
     # an eighth is saved, half of 12.5 s pays for passes of 0.1 and 0.0875 s
-    assert len(precision._affordable_rows(context, selected, reduced)) == 33
+    assert len(affordable(monkeypatch, 10.0, 1000.0, 0, network_rate=40.0)) == 33
 
 
 def test_what_few_rows_have_told_does_not_bind_a_longer_run(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.features import Extractor, extract, features_of, missing_from_cache, reduced_extractor
+from headstart.features import Extractor, extract, features_of, reduced_extractor
 from headstart.heads.head import Outputs
 from headstart.metrics.intervals import paired_difference
 from headstart.problem import Rows, spread_evenly
 from headstart.stages.context import Context
-from headstart.stages.select import Selected, engine_sample, missing_rows
+from headstart.stages.select import Selected, are_missing, engine_sample, missing_rows
 from headstart.stages.views import VIEW_SHARE
 from headstart.types import Interval, Silent
 
@@ -74,18 +74,17 @@ def settle_precision(context: Context, selected: Selected) -> None:
             context.warnings.append(f"The plan asks for 16-bit features, which are not used here: {reduced}.")
         context.plan = context.plan.with_(precision="f32")
         return
-    check = known
-    if known is None or known.rows < PROBE_ROWS:
-        rows, fewest = _affordable_rows(context, selected, reduced), _fewest(context)
-        if known is None and len(rows) < fewest:
-            why = f"checking {fewest} rows would cost more than {CHECK_SHARE:.0%} of what 16 bits would save"
-            context.run.log("precision", chosen="f32", why=why)
-            context.plan = context.plan.with_(precision="f32")
-            return
-        if known is None or known.rows < len(rows):  # what a short run has seen does not bind a long one
-            check = _measured(context, selected, reduced, rows)
-            _write(file, check)
-    assert check is not None
+    is_final = known is not None and known.rows >= PROBE_ROWS
+    rows: Rows = context.split.dev[:0] if is_final else _affordable_rows(context, selected, reduced)
+    fewest, check = min(FEWEST_ROWS, len(context.split.dev)), known
+    if check is None and len(rows) < fewest:
+        why = f"checking {fewest} rows would cost more than {CHECK_SHARE:.0%} of what 16 bits would save"
+        context.run.log("precision", chosen="f32", why=why)
+        context.plan = context.plan.with_(precision="f32")
+        return
+    if check is None or check.rows < len(rows):  # what a short run has seen does not bind a long one
+        check = _measured(context, selected, reduced, rows)
+        _write(file, check)
     use = planned is not None or check.is_harmless
     context.run.log("precision", chosen=reduced.engine.precision if use else "f32", why=check.sentence, **asdict(check))
     context.plan = context.plan.with_(precision="16-bit" if use else "f32")
@@ -112,10 +111,8 @@ def _affordable_rows(context: Context, selected: Selected, reduced: Extractor) -
     A plan that asks for 16 bits has the fewest in any case. What is counted are passes of the network.
     """
     exact, dev = selected.extractor, context.split.dev
-    keys = [exact.key_of(context.dataset.examples[r]) for r in dev]
-    missing = missing_from_cache(exact, keys, exact.backbone.views[0], context.reporter)
-    is_cached = np.array([key not in missing for key in keys])
-    cached, others = dev[is_cached], dev[~is_cached]
+    is_missing = are_missing(context, exact)
+    cached, others = dev[~is_missing], dev[is_missing]
     gain = reduced.engine.examples_per_second / exact.engine.examples_per_second
     network = min(1.0, exact.rate / (exact.speedup * exact.engine.examples_per_second))  # the rest is decoding
     saved_share = network * (1 - 1 / gain)
@@ -127,10 +124,6 @@ def _affordable_rows(context: Context, selected: Selected, reduced: Extractor) -
     if first < len(cached):
         more = 0
     return np.sort(np.concatenate([spread_evenly(cached, first), spread_evenly(others, more)]))
-
-
-def _fewest(context: Context) -> int:
-    return min(FEWEST_ROWS, len(context.split.dev))
 
 
 def _measured(context: Context, selected: Selected, reduced: Extractor, rows: Rows) -> _Check:
