@@ -75,9 +75,11 @@ def climb(
     contrast: float = 0.0,
     first: str = "",
     answer_s: tuple[float, ...] = (0.5, 0.5, 0.5),
+    over_untuned: float = 0.1,
 ) -> tuple[Tuned, list[tuple[str, str, float]]]:
     """Climb with made-up outcomes: upper ends of differences, reasons why a rung cannot be tuned, or exceptions.
 
+    over_untuned: upper end of what a rung loses less than the untuned network.
     An answer takes half a second by the untuned model, answer_s by the tuned ones; what is kept back is for 20 of them.
     Returns what was tuned, and for each attempt its name, the rung it was compared with, and the time kept back.
     """
@@ -94,7 +96,12 @@ def climb(
         return Attempt(depth, planned, made, 4, 1.0, [], step_s=0.1, pass_s=FINAL_S / (SAFETY * 2),
                        answer_s=answer_s[len(seen) - 1])  # fmt: skip
 
+    def compare(context: Any, selected: Any, earlier: Rung, made: Rung) -> Interval:
+        assert earlier.name == "head" and made.name != "head"
+        return Interval(over_untuned - 0.1, over_untuned - 0.2, over_untuned, 99)
+
     monkeypatch.setattr(finetune, "attempt_rung", attempt)
+    monkeypatch.setattr(finetune, "compare", compare)
     monkeypatch.setattr(finetune, "train_final", lambda c, s, kept: SimpleNamespace(module=kept.depth.name, base=None))
     monkeypatch.setattr(finetune, "reserve", lambda c, s, r, answer_s: 20.0 * answer_s)
     monkeypatch.setattr(finetune, "stock_answer_s", lambda context, rung, answer_s: answer_s)
@@ -135,6 +142,24 @@ def test_two_rungs_in_a_row_that_do_not_pay_end_the_ladder(monkeypatch: pytest.M
     assert (tuned.chosen.name, tuned.module) == ("head", None)
     assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "head")]
     assert "the interval does not exclude zero" in tuned.why
+
+
+def test_of_two_tuned_rungs_the_better_one_ships_if_it_is_clearly_better_than_the_untuned_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An upper end of 0.02 is of a difference of -0.08, one of 0.12 of a difference of +0.02."""
+    outcomes: dict[str, float | str | type[BaseException]] = {"block": -0.01, "third": 0.02, "all": 0.12}
+    tuned, seen = climb(monkeypatch, outcomes, context_of(), over_untuned=-0.01)
+    assert [(name, before) for name, before, _ in seen] == [("block", "head"), ("third", "block"), ("all", "third")]
+    assert tuned.chosen.name == "third"
+    assert tuned.chosen.facts["over_untuned"]["high"] == -0.01
+    assert "(90% interval -0.180 to +0.020), which does not exclude zero, but log-loss -0.110" in tuned.why
+    # not clearly better than the untuned network: what was kept stays
+    tuned, _ = climb(monkeypatch, outcomes, context_of(), over_untuned=0.0)
+    assert tuned.chosen.name == "block"
+    # nothing is kept yet: the difference to the untuned network is the one that is there
+    tuned, _ = climb(monkeypatch, outcomes | {"block": 0.02}, context_of(), over_untuned=-0.01)
+    assert tuned.chosen.name == "head"
 
 
 def test_one_rung_may_be_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from headstart.stages.final_training import train_final
 from headstart.stages.fold import network_of
 from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
-from headstart.stages.rung import Attempt, attempt_rung
+from headstart.stages.rung import Attempt, attempt_rung, compare
 from headstart.stages.select import Selected, missing_rows
 from headstart.stages.tuning_plan import reserve, stock_answer_s
 from headstart.stages.views import add_views, choose_views
+from headstart.types import Interval
 
 STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
 MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
@@ -99,10 +100,11 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
         ladder.rungs.append(attempt.rung)
         if planned is None:
             context.plan = context.plan.with_(rungs=(*(context.plan.rungs or ()), attempt.plan))
-        told = _told(context, attempt.rung)
         difference = attempt.rung.difference
         assert difference is not None
-        if forced == "auto" and not difference.high < 0:
+        told = _told(context, difference)
+        over = _over_untuned(context, selected, ladder, attempt.rung)
+        if forced == "auto" and not difference.high < 0 and over is None:
             verdict = "did harm" if difference.low > 0 else "did not pay"
             unsure = "" if difference.low > 0 else ", and the interval does not exclude zero"
             ladder.reasons.append(f"tuning the {depth.part} {verdict}: {told}{unsure}")
@@ -116,9 +118,26 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
             answer_s = min(stock_answer_s(context, attempt.rung, attempt.answer_s), replaced.seconds_per_output)
             context.reserve_seconds = min(most, reserve(context, selected, replaced, answer_s))
         _carry_on(context, selected, replaced, attempt)
+        if over is not None:
+            told += f", which does not exclude zero, but {_told(context, over)} against the untuned network"
         ladder.reasons.append(
             f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"
         )
+
+
+def _over_untuned(context: Context, selected: Selected, ladder: _Ladder, rung: Rung) -> Interval | None:
+    """What a rung loses less than the untuned network, where that is clear and it is better, but not clearly, than a
+    tuned one; else None.
+
+    That tuning pays at all has to be clear. Which of two tuned depths ships, after both took their time, is decided by
+    the better estimate: to stay with the shallower one would on average lose what it is behind.
+    """
+    difference = rung.difference
+    if ladder.kept is None or difference is None or not difference.value < 0 <= difference.high:
+        return None
+    over = compare(context, selected, ladder.rungs[0], rung)
+    rung.facts["over_untuned"] = over.to_json()
+    return over if over.high < 0 else None
 
 
 def _early(
@@ -191,11 +210,10 @@ def _prepare_views(context: Context, selected: Selected, replaced: Replaced) -> 
     context.plan = context.plan.with_(views=choose_views(context, selected, replaced, left))
 
 
-def _told(context: Context, rung: Rung) -> str:
+def _told(context: Context, difference: Interval) -> str:
     metric = context.task.head.decision_metric.replace("_", "-")
-    assert rung.difference is not None
-    low, high = rung.difference.low, rung.difference.high
-    return f"{metric} {rung.difference.value:+.3f} on held-out folds (90% interval {low:+.3f} to {high:+.3f})"
+    low, high = difference.low, difference.high
+    return f"{metric} {difference.value:+.3f} on held-out folds (90% interval {low:+.3f} to {high:+.3f})"
 
 
 def _shipped(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> tuple[Tunable | None, Any]:
