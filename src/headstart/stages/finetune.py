@@ -14,7 +14,7 @@ from headstart.stages.final_training import train_final
 from headstart.stages.fold import network_of
 from headstart.stages.recipe import first_depth
 from headstart.stages.replace_head import Replaced
-from headstart.stages.rung import Attempt, attempt_rung, compare
+from headstart.stages.rung import Attempt, attempt_rung
 from headstart.stages.select import Selected, missing_rows
 from headstart.stages.tuning_plan import reserve, stock_answer_s
 from headstart.stages.views import add_views, choose_views
@@ -102,12 +102,9 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
             context.plan = context.plan.with_(rungs=(*(context.plan.rungs or ()), attempt.plan))
         difference = attempt.rung.difference
         assert difference is not None
-        told = _told(context, difference)
-        over = _over_untuned(context, selected, ladder, attempt.rung)
-        if forced == "auto" and not difference.high < 0 and over is None:
-            verdict = "did harm" if difference.low > 0 else "did not pay"
-            unsure = "" if difference.low > 0 else ", and the interval does not exclude zero"
-            ladder.reasons.append(f"tuning the {depth.part} {verdict}: {told}{unsure}")
+        is_better = _is_better(context, ladder, attempt)
+        ladder.reasons.append(_reason(context, depth, difference, is_better))
+        if forced == "auto" and not (difference.high < 0 or is_better):
             failures += 1
             if failures == MOST_FAILURES:
                 return
@@ -118,26 +115,20 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
             answer_s = min(stock_answer_s(context, attempt.rung, attempt.answer_s), replaced.seconds_per_output)
             context.reserve_seconds = min(most, reserve(context, selected, replaced, answer_s))
         _carry_on(context, selected, replaced, attempt)
-        if over is not None:
-            told += f", which does not exclude zero, but {_told(context, over)} against the untuned network"
-        ladder.reasons.append(
-            f"tuning the {depth.part} paid: {told}" if forced == "auto" else f"asked for with --depth {forced}; {told}"
-        )
 
 
-def _over_untuned(context: Context, selected: Selected, ladder: _Ladder, rung: Rung) -> Interval | None:
-    """What a rung loses less than the untuned network, where that is clear and it is better, but not clearly, than a
-    tuned one; else None.
+def _is_better(context: Context, ladder: _Ladder, attempt: Attempt) -> bool:
+    """Whether a rung is better than a tuned one by its estimate, clearly or not, and can be trained to its end.
 
-    That tuning pays at all has to be clear. Which of two tuned depths ships, after both took their time, is decided by
-    the better estimate: to stay with the shallower one would on average lose what it is behind.
+    That tuning pays has to be clear, and the tuned rung before was. Which of two tuned depths ships is decided by the
+    better estimate: both took their time, and to stay with the shallower one would on average lose what it is behind.
     """
-    difference = rung.difference
-    if ladder.kept is None or difference is None or not difference.value < 0 <= difference.high:
-        return None
-    over = compare(context, selected, ladder.rungs[0], rung)
-    rung.facts["over_untuned"] = over.to_json()
-    return over if over.high < 0 else None
+    difference = attempt.rung.difference
+    assert difference is not None
+    if ladder.kept is None or ladder.kept.depth.name == "head":  # a head that was trained, on the network as it came
+        return False
+    left = context.clock.left() - context.reserve_seconds
+    return difference.value < 0 and attempt.final_s <= left and not any(f.trained.stopped for f in attempt.folds)
 
 
 def _early(
@@ -208,6 +199,20 @@ def _prepare_views(context: Context, selected: Selected, replaced: Replaced) -> 
         return
     left = context.clock.left() - context.reserve_seconds
     context.plan = context.plan.with_(views=choose_views(context, selected, replaced, left))
+
+
+def _reason(context: Context, depth: Depth, difference: Interval, is_better: bool) -> str:
+    """One step of the ladder in words. is_better: than a tuned rung by its estimate."""
+    told, forced, what = _told(context, difference), context.settings.depth, f"tuning the {depth.part}"
+    if forced != "auto":
+        return f"asked for with --depth {forced}; {told}"
+    if difference.high < 0:
+        return f"{what} paid: {told}"
+    if is_better:
+        return f"{what} did better than the depth before, though not clearly: {told}"
+    if difference.low > 0:
+        return f"{what} did harm: {told}"
+    return f"{what} did not pay: {told}, and the interval does not exclude zero"
 
 
 def _told(context: Context, difference: Interval) -> str:

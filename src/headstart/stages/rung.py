@@ -104,14 +104,6 @@ def attempt_rung(
     return attempt
 
 
-def compare(context: Context, selected: Selected, earlier: Rung, rung: Rung) -> Interval:
-    """The deciding interval of what this rung loses less than an earlier one on the rows that both answered; negative
-    is better.
-    """
-    weights = np.ones(len(rung.rows)) if rung.weights is None else rung.weights
-    return _compared(context, selected, earlier, rung.outputs, rung.rows, weights, DECIDING_LEVEL)[0]
-
-
 class _Trial:
     """One rung while its folds are tuned, beside the rung before.
 
