@@ -30,7 +30,8 @@ Facts = dict[str, Any]
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("--seeds", type=int, default=5, help="number of splits: seeds 0, 1, …")
+    made.add_argument("--seeds", type=int, default=5, help="number of splits: seeds 0, 1, … or from --first")
+    made.add_argument("--first", type=int, default=0, help="the first of these seeds")
     made.add_argument("--limit", type=int, help="use that many rows only (for development; marked small)")
     made.add_argument("--budgets", nargs="+", default=["5m", "10m"], help="budgets of headstart fit")
     made.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS), help="rivals to run as well")
@@ -47,7 +48,7 @@ def main() -> None:
         data = COMPARISON.prepare(cache_dir() / "demo", Said())
         dataset = read_rows(data, COMPARISON.columns, arguments.limit, Path(scratch))
         model = model_folder(COMPARISON.model)
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
             train, test = split_rows(dataset, seed, COMPARISON.test_size)
             systems = _systems(arguments, python, model, train, test, seed, Path(scratch) / str(seed))
             turn = seed % len(systems)

@@ -156,7 +156,7 @@ def test_of_two_tuned_rungs_the_better_one_ships(monkeypatch: pytest.MonkeyPatch
     assert [name for name, _, _ in seen] == ["block", "third"]
 
 
-@pytest.mark.parametrize(("stopped", "seconds"), [("out of time", 600.0), ("", 10.0 + FINAL_S - 0.5)])
+@pytest.mark.parametrize(("stopped", "seconds"), [("out of time", 600.0), ("", 10.0 + FINAL_S / 2 - 0.5)])
 def test_a_rung_that_broke_off_or_whose_last_training_does_not_fit_ships_only_where_it_is_clearly_better(
     stopped: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

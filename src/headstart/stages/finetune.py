@@ -21,6 +21,7 @@ from headstart.stages.views import add_views, choose_views
 from headstart.types import Interval
 
 STATES_SHARE = 0.5  # of the time left, for a depth's states: the training takes about as long
+LEAST_FINAL = 0.5  # of its last training that has to fit where a rung is better than a tuned one, but not clearly
 MOST_FAILURES = 2  # rungs in a row that do not pay end the ladder: a last block may have too little room to learn
 
 
@@ -118,7 +119,7 @@ def _climb(context: Context, selected: Selected, replaced: Replaced, ladder: _La
 
 
 def _is_better(context: Context, ladder: _Ladder, attempt: Attempt) -> bool:
-    """Whether a rung is better than a tuned one by its estimate, clearly or not, and can be trained to its end.
+    """Whether a rung is better than a tuned one by its estimate, clearly or not, and can learn from all rows as well.
 
     That tuning pays has to be clear, and the tuned rung before was. Which of two tuned depths ships is decided by the
     better estimate: both took their time, and to stay with the shallower one would on average lose what it is behind.
@@ -128,7 +129,8 @@ def _is_better(context: Context, ladder: _Ladder, attempt: Attempt) -> bool:
     if ladder.kept is None or ladder.kept.depth.name == "head":  # a head that was trained, on the network as it came
         return False
     left = context.clock.left() - context.reserve_seconds
-    return difference.value < 0 and attempt.final_s <= left and not any(f.trained.stopped for f in attempt.folds)
+    fits = LEAST_FINAL * attempt.final_s <= left and not any(fold.trained.stopped for fold in attempt.folds)
+    return difference.value < 0 and fits
 
 
 def _early(
