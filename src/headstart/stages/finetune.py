@@ -205,22 +205,18 @@ def _prepare_views(context: Context, selected: Selected, replaced: Replaced) -> 
 
 def _reason(context: Context, depth: Depth, difference: Interval, is_better: bool) -> str:
     """One step of the ladder in words. is_better: than a tuned rung by its estimate."""
-    told, forced, what = _told(context, difference), context.settings.depth, f"tuning the {depth.part}"
+    metric, forced = context.task.head.decision_metric.replace("_", "-"), context.settings.depth
+    low, high, what = difference.low, difference.high, f"tuning the {depth.part}"
+    told = f"{metric} {difference.value:+.3f} on held-out folds (90% interval {low:+.3f} to {high:+.3f})"
     if forced != "auto":
         return f"asked for with --depth {forced}; {told}"
-    if difference.high < 0:
+    if high < 0:
         return f"{what} paid: {told}"
     if is_better:
         return f"{what} did better than the depth before, though not clearly: {told}"
-    if difference.low > 0:
+    if low > 0:
         return f"{what} did harm: {told}"
     return f"{what} did not pay: {told}, and the interval does not exclude zero"
-
-
-def _told(context: Context, difference: Interval) -> str:
-    metric = context.task.head.decision_metric.replace("_", "-")
-    low, high = difference.low, difference.high
-    return f"{metric} {difference.value:+.3f} on held-out folds (90% interval {low:+.3f} to {high:+.3f})"
 
 
 def _shipped(context: Context, selected: Selected, replaced: Replaced, ladder: _Ladder) -> tuple[Tunable | None, Any]:
