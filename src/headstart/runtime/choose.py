@@ -44,18 +44,21 @@ def choose_engine(
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
+    wanted: "auto", an engine, or an engine and its setting as its `label` names them: that setting where this machine
+    has it and its answers agree, else the engine's fastest.
     inputs: how many are to be computed; where a conversion could not save its own time on them, nothing is converted.
     kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
     """
-    if wanted not in ENGINES:
+    if wanted.partition(" ")[0] not in ENGINES:
         raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
     if kept is None:
         job, reference = _reference(job)
         return _engine(job, *_measure(job, reference, wanted))
-    file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
+    file = kept.with_name(f"{kept.name}-{wanted.replace(' ', '-')}.json")
+    holds_for = circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
     if choice is None or chosen is None:
@@ -84,17 +87,18 @@ def _reference(job: Job) -> tuple[Job, Candidate]:
 def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
     """Torch, where a conversion would cost more time than it could save on so many inputs; else None.
 
-    As it is, not as it is fastest: a replayed plan names the engine alone, and shall give equal numbers.
+    As it is, not as it is fastest; also where it was asked for as it is.
     """
-    if wanted == "openvino" or torch_engine.device_name() == "cuda":
+    if wanted not in ("auto", "torch", torch_engine.AS_IS) or torch_engine.device_name() == "cuda":
         return None
-    examples, told = _examples(job), ""
+    examples, told, as_is = _examples(job), "", wanted == torch_engine.AS_IS
     if inputs * reference.seconds <= 4 * CONVERSION_S * examples:  # a first run may take some times as long
         reference = replace(reference, timed=time_run(reference.run, job.sample))
         seconds = inputs * reference.seconds / examples
         if seconds <= CONVERSION_S:
             told = f"{inputs} inputs take about {seconds:.1f} s on torch: converting the network would take longer"
-    if not told and all(value.ndim < 4 for value in job.sample.values()):  # pictures: convolutions have shortcuts
+    pictures = any(value.ndim >= 4 for value in job.sample.values())  # convolutions have shortcuts
+    if not (told or as_is or pictures):
         count, seconds = operations(reference.run, job.sample)
         reference = replace(reference, timed=replace(reference.timed, seconds=min(seconds, reference.seconds)))
         least = count / matrix_product_rate()
@@ -104,7 +108,7 @@ def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tu
                 f"torch runs at {least / reference.seconds:.0%} of the rate of large matrix products here: converting "
                 f"the network could save {max(0.0, saved):.0f} s at most, and would take longer"
             )
-    if not told:
+    if not (told or as_is):
         return None
     rate = examples / reference.seconds
     why = told if wanted == "auto" else "asked for"
@@ -115,20 +119,20 @@ def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tu
 def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Candidate, Choice]:
     """Time what may be chosen, keep the fastest."""
     notes: list[str] = []
-    fallback = ""
+    fallback, (engine, _, setting) = "", wanted.partition(" ")
     candidates: list[Candidate] = []
     on_gpu = torch_engine.device_name() == "cuda"
-    if wanted == "openvino" or (wanted == "auto" and not on_gpu):
+    if engine == "openvino" or (engine == "auto" and not on_gpu):
         try:
             candidates = time_openvino(job, reference, notes)
         except Unusable as fault:
-            if wanted == "openvino":
+            if engine == "openvino":
                 raise SettingError(f"engine openvino cannot be used here: {fault}. Use --engine torch.") from fault
             fallback = f"OpenVINO is not used: {fault}. Running on torch, which is slower."
             job.say(fallback)
-    if wanted != "openvino":
+    if engine != "openvino":
         candidates += time_torch(job, reference, notes, min((c.seconds for c in candidates), default=float("inf")))
-    chosen = min(candidates, key=lambda c: c.seconds)
+    chosen = min([c for c in candidates if c.setting == setting] or candidates, key=lambda c: c.seconds)
     rates = {c.label: _examples(job) / c.seconds for c in candidates}
     torch_rate = max((rates[c.label] for c in candidates if c.name == "torch"), default=None)
     asked = "asked for" if wanted != "auto" else "a GPU is present" if on_gpu else fallback.removesuffix(".")
