@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
 # the long ones last: ladder takes hours, budgets and memory most of an hour
-all="cli_startup extraction elpv_head text_head few_shot_texts few_shot_images tags pretrain_images calibration ood label_errors speech_decoder speech_french speech_epochs second_fit summaries translations writing_lora detection autogluon_texts autogluon_images memory many_texts budgets ladder"
+all="cli_startup extraction elpv_head text_head few_shot_texts few_shot_images tags pretrain_images calibration ood label_errors speech_decoder speech_french speech_epochs second_fit busy_machine summaries translations writing_lora detection autogluon_texts autogluon_images memory many_texts budgets ladder"
 mkdir -p "$here/out"
 tables="$here/out/tables.md"
 failed=""

@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # a unit is a package or a module right under headstart; it may import units of lower layers only
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(("types", "errors", "settings", "allocator"), 0),
+    **dict.fromkeys(("types", "errors", "settings", "allocator", "threads"), 0),
     **dict.fromkeys(
         ("data", "sources", "metrics", "transferability", "runtime", "demo_data", "run_dir", "budget", "plan",
          "feature_store", "stock_process", "findings"), 1),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from headstart.threads import wait_briefly
+
 if TYPE_CHECKING:
     from headstart.api import evaluate as evaluate
     from headstart.api import fit as fit
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from headstart.result import Result as Result
 
 __version__ = "0.1.0"
+wait_briefly()
 # resolved on first use, so that `import headstart` loads neither torch nor transformers
 _EXPORTS = {
     "fit": "headstart.api",
