@@ -21,7 +21,7 @@ BATCH = 32
 STEPS = 20
 CUTS = {"last block": (6, (192, 7, 7)), "last third": (5, (112, 14, 14))}  # the block tuned first, the state before it
 WAYS = ("headstart", "torch")
-BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(512, 512)\nwhile True: a @ a"
+BUSY = "import torch; torch.set_num_threads(1); a = torch.rand(512, 512); print('ready', flush=True)\nwhile True: a @ a"
 
 
 def main() -> None:
@@ -40,8 +40,7 @@ def main() -> None:
         with _busy(jobs):
             for number in range(arguments.repeats):
                 for way in WAYS if number % 2 else WAYS[::-1]:
-                    clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-                    child = run_process([sys.executable, Path(__file__).resolve(), "--child", way], clean)
+                    child = run_process([sys.executable, Path(__file__).resolve(), "--child", way])
                     seconds = json.loads(child.output)
                     records.write("steps", jobs=jobs, way=way, repeat=number, seconds=seconds)
                     for cut, value in seconds.items():
@@ -59,9 +58,11 @@ def main() -> None:
 @contextmanager
 def _busy(jobs: int) -> Iterator[None]:
     """So many processes beside, each of which keeps a core busy."""
-    started = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(jobs)]
-    time.sleep(5 if jobs else 0)  # until they have loaded torch
+    started = [subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) for _ in range(jobs)]
     try:
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()
         yield
     finally:
         for process in started:
@@ -71,6 +72,8 @@ def _busy(jobs: int) -> Iterator[None]:
 
 def _steps(way: str) -> dict[str, float]:
     """Median seconds of a training step, by what is tuned."""
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        os.environ.pop(name, None)
     import headstart  # noqa: F401  (tells OpenMP how threads wait, which reads it when torch is loaded)
 
     if way == "torch":

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 
-TURNS = 10_000  # of a loop that a thread of OpenMP spins for the others before it sleeps, some tens of microseconds
+TURNS = 10_000  # of a loop that a thread of OpenMP spins for the others before it sleeps
 
 _ASKED_BY = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def wait_briefly() -> None:
-    """Set how long threads of GNU's OpenMP spin, which torch and scikit-learn divide their work with.
+    """Set how long threads of GNU's OpenMP spin, with which torch and scikit-learn divide their work on Linux.
 
     It spins for milliseconds by itself. Where another job has the other core, that keeps the very thread from running
-    that is waited for. Read when torch is loaded: without effect after that, or where the user's environment says how.
+    that is waited for. Read when torch is loaded: nothing is set after that, or where the user's environment says how.
     """
-    if not any(name in os.environ for name in _ASKED_BY):
+    if "torch" not in sys.modules and not any(name in os.environ for name in _ASKED_BY):
         os.environ["GOMP_SPINCOUNT"] = str(TURNS)

@@ -88,7 +88,7 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
         settle_precision(context, selected)
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
-    context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.label)
+    context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
     time_answers(context, selected)
     score_fewer_rows(context, selected)
     fit_rows_to_budget(context, selected)

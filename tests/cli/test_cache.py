@@ -30,7 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         store.close()
     os.utime(root / "features" / "small" / ".lock", (86_400 * 365, 86_400 * 365))
     for part, file, content in (
-        ("engines", f"{ENGINE}.bin", 3000), ("engines", f"{ENGINE}-123.xml", 1000),
+        ("engines", f"{ENGINE}.bin", 3000), ("engines", f"{ENGINE}-123a-precision.json", 1000),
         ("models", "m/w.safetensors", 70_000), ("demo", "elpv/a.png", 500)):  # fmt: skip
         (root / part / file).parent.mkdir(parents=True, exist_ok=True)
         (root / part / file).write_bytes(bytes(content))

@@ -82,8 +82,8 @@ def test_few_inputs_are_not_worth_a_conversion_and_that_is_not_remembered(
     assert engine.torch_examples_per_second == pytest.approx(engine.examples_per_second)
     assert_equals_torch(engine)
     assert not list(tmp_path.iterdir())
-    again = choose(engine.label, kept, inputs=3)  # as a replayed plan asks
-    assert (again.label, again.why) == (engine.label, "asked for")
+    again = choose("torch", kept, inputs=3)  # as a replayed plan asks
+    assert (again.setting, again.why) == (engine.setting, "asked for")
     # more inputs, and an engine asked for by name, are measured; what was measured then serves few inputs as well
     monkeypatch.setattr(choose_module, "CONVERSION_S", 0.0)
     assert "times" in choose(kept=kept, inputs=3).why
@@ -177,30 +177,13 @@ def test_the_fastest_way_is_chosen(fastest: str, monkeypatch: pytest.MonkeyPatch
     assert_equals_torch(engine)
 
 
-@pytest.mark.parametrize("wanted", SECONDS)
-def test_the_setting_of_an_earlier_run_is_taken_however_fast_another_is(
-    wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A replayed plan names engine and setting: another setting may round otherwise."""
-    timed_as(SECONDS | {wanted: 5.0}, monkeypatch)
-    engine = choose(wanted, tmp_path / "network")
-    assert engine.label == wanted
-    assert choose(wanted, tmp_path / "network").remembered
-    assert_equals_torch(engine)
-
-
-def test_a_setting_that_this_machine_lacks_gives_the_engine_s_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    timed_as(SECONDS, monkeypatch)
-    assert choose("openvino 16 streams").label == "openvino 2 streams"
-    assert choose("torch contiguous autocast").label == "torch channels_last"
-
-
-def test_torch_as_it_is_stays_that_however_many_inputs_there_are(
+def test_torch_as_it_is_stays_that_however_fast_another_setting_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose_module, "CONVERSION_S", 0.0)
+    timed_as(SECONDS | {"torch contiguous": 50.0}, monkeypatch)
     engine = choose(torch_engine.AS_IS, tmp_path / "network", inputs=10**6)
-    assert (engine.label, engine.why) == (torch_engine.AS_IS, "asked for")
+    assert (engine.name, engine.setting, engine.why) == ("torch", "contiguous", "asked for")
+    assert choose("torch", tmp_path / "network", inputs=10**6).setting == "channels_last"  # that was not remembered
     assert_equals_torch(engine)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # folder in the cache -> what it holds; models and demo data are never cleared
 PARTS = {"features": "features", "engines": "engines", "models": "models", "demo": "demo data"}
-ENGINE_FILE = re.compile(r"[0-9a-f]{32}(-\d+|-[a-z]+)?\.(bin|xml|sha256|json)")
+ENGINE_FILE = re.compile(r"[0-9a-f]{32}(-[0-9a-z]+)*\.(bin|xml|sha256|json)")
 COLUMNS = ("model", "cut", "view", "engine")
 
 

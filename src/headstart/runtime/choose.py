@@ -44,21 +44,21 @@ def choose_engine(
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
-    wanted: "auto", an engine, or an engine and its setting as its `label` names them: that setting where this machine
-    has it and its answers agree, else the engine's fastest.
+    wanted: one of ENGINES, or "torch contiguous": torch as it is, with nothing compared and nothing remembered.
     inputs: how many are to be computed; where a conversion could not save its own time on them, nothing is converted.
     kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
     """
-    if wanted.partition(" ")[0] not in ENGINES:
-        raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
+    if wanted == torch_engine.AS_IS:
+        return _engine(job, *_as_it_is(job))
+    if wanted not in ENGINES:
+        raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     if kept is None:
         job, reference = _reference(job)
         return _engine(job, *_measure(job, reference, wanted))
-    file = kept.with_name(f"{kept.name}-{wanted.replace(' ', '-')}.json")
-    holds_for = circumstances(sample)
+    file, holds_for = kept.with_name(f"{kept.name}-{wanted}.json"), circumstances(sample)
     choice = recall(file, holds_for, say)
     chosen = as_remembered(job, choice) if choice else None
     if choice is None or chosen is None:
@@ -84,21 +84,34 @@ def _reference(job: Job) -> tuple[Job, Candidate]:
     return job, run_reference(job)
 
 
+def _as_it_is(job: Job) -> tuple[Candidate, Choice]:
+    """Torch in the reference's setting, however fast another would be."""
+    job, reference = _reference(job)
+    return _chosen_reference(job, replace(reference, timed=time_run(reference.run, job.sample)), "asked for")
+
+
+def _chosen_reference(job: Job, reference: Candidate, why: str) -> tuple[Candidate, Choice]:
+    rate = _examples(job) / reference.seconds
+    return reference, Choice(
+        "torch", reference.setting, reference.precision, {reference.label: rate}, rate, why, "", ""
+    )
+
+
 def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
     """Torch, where a conversion would cost more time than it could save on so many inputs; else None.
 
-    As it is, not as it is fastest; also where it was asked for as it is.
+    As it is, not as it is fastest: a replayed plan names the engine alone, and gives equal numbers where that was
+    worth no trial either.
     """
-    if wanted not in ("auto", "torch", torch_engine.AS_IS) or torch_engine.device_name() == "cuda":
+    if wanted == "openvino" or torch_engine.device_name() == "cuda":
         return None
-    examples, told, as_is = _examples(job), "", wanted == torch_engine.AS_IS
+    examples, told = _examples(job), ""
     if inputs * reference.seconds <= 4 * CONVERSION_S * examples:  # a first run may take some times as long
         reference = replace(reference, timed=time_run(reference.run, job.sample))
         seconds = inputs * reference.seconds / examples
         if seconds <= CONVERSION_S:
             told = f"{inputs} inputs take about {seconds:.1f} s on torch: converting the network would take longer"
-    pictures = any(value.ndim >= 4 for value in job.sample.values())  # convolutions have shortcuts
-    if not (told or as_is or pictures):
+    if not told and all(value.ndim < 4 for value in job.sample.values()):  # pictures: convolutions have shortcuts
         count, seconds = operations(reference.run, job.sample)
         reference = replace(reference, timed=replace(reference.timed, seconds=min(seconds, reference.seconds)))
         least = count / matrix_product_rate()
@@ -108,31 +121,28 @@ def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tu
                 f"torch runs at {least / reference.seconds:.0%} of the rate of large matrix products here: converting "
                 f"the network could save {max(0.0, saved):.0f} s at most, and would take longer"
             )
-    if not (told or as_is):
+    if not told:
         return None
-    rate = examples / reference.seconds
-    why = told if wanted == "auto" else "asked for"
-    choice = Choice("torch", reference.setting, reference.precision, {reference.label: rate}, rate, why, "", "")
-    return reference, choice
+    return _chosen_reference(job, reference, told if wanted == "auto" else "asked for")
 
 
 def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Candidate, Choice]:
     """Time what may be chosen, keep the fastest."""
     notes: list[str] = []
-    fallback, (engine, _, setting) = "", wanted.partition(" ")
+    fallback = ""
     candidates: list[Candidate] = []
     on_gpu = torch_engine.device_name() == "cuda"
-    if engine == "openvino" or (engine == "auto" and not on_gpu):
+    if wanted == "openvino" or (wanted == "auto" and not on_gpu):
         try:
             candidates = time_openvino(job, reference, notes)
         except Unusable as fault:
-            if engine == "openvino":
+            if wanted == "openvino":
                 raise SettingError(f"engine openvino cannot be used here: {fault}. Use --engine torch.") from fault
             fallback = f"OpenVINO is not used: {fault}. Running on torch, which is slower."
             job.say(fallback)
-    if engine != "openvino":
+    if wanted != "openvino":
         candidates += time_torch(job, reference, notes, min((c.seconds for c in candidates), default=float("inf")))
-    chosen = min([c for c in candidates if c.setting == setting] or candidates, key=lambda c: c.seconds)
+    chosen = min(candidates, key=lambda c: c.seconds)
     rates = {c.label: _examples(job) / c.seconds for c in candidates}
     torch_rate = max((rates[c.label] for c in candidates if c.name == "torch"), default=None)
     asked = "asked for" if wanted != "auto" else "a GPU is present" if on_gpu else fallback.removesuffix(".")

@@ -40,11 +40,6 @@ class Engine:
             object.__setattr__(self, "lanes", (self.run,))
 
     @property
-    def label(self) -> str:
-        """Engine and setting: what `choose_engine` is asked for to get the same again. Another may round otherwise."""
-        return f"{self.name} {self.setting}"
-
-    @property
     def key(self) -> str:
         """Part of the feature cache's key: another engine may round differently."""
         return f"{self.name}-{self.version}-{self.precision}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headstart.runtime.torch import AS_IS
 from headstart.stages.context import CONTROL_LABELS, CONTROL_SHARE, Context
 from headstart.stages.select import Selected
 
@@ -71,11 +70,9 @@ def _engine(context: Context, selected: Selected, seconds: float, has_own: bool)
     Converting a second network pays only where the control is large: else it runs on torch.
     """
     extractor = selected.exact_extractor
-    same, planned = extractor.engine.label, context.plan.control_engine
+    name, planned = extractor.engine.name, context.plan.control_engine
     if not has_own:
-        return same, extractor.rate, 0.0
-    if planned is None:
-        planned = AS_IS if 2 * extractor.opened_s > seconds else same
-    if planned.startswith("torch"):
-        return planned, extractor.stock_rate, OPENING_TORCH_S
-    return planned, extractor.rate, extractor.opened_s
+        return name, extractor.rate, 0.0
+    if planned == "torch" or (planned is None and 2 * extractor.opened_s > seconds):
+        return "torch", extractor.stock_rate, OPENING_TORCH_S
+    return name, extractor.rate, extractor.opened_s

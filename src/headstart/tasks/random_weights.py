@@ -10,6 +10,7 @@ from headstart.data.folds import grouped_folds
 from headstart.features import Extractor, extract, features_of, open_extractor
 from headstart.heads.head import Head
 from headstart.problem import Problem, Rows, spread_evenly
+from headstart.runtime.torch import AS_IS
 from headstart.tasks.task import Control, ControlSetup
 from headstart.types import Prediction, Silent
 
@@ -36,7 +37,9 @@ def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: Contr
     pretrained = setup.extractor
     # without pooled features the head reads the state of the shallowest cut
     cuts = () if random.base_cut is None else (random.base_cut,)
-    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), setup.engine, cuts, len(examples))
+    # in place of a conversion: as it is, for which setting is fastest is no part of a plan, and rounds otherwise
+    engine = AS_IS if setup.engine == "torch" != pretrained.engine.name else setup.engine
+    other = open_extractor(random, examples, pretrained.folder.parent, Silent(), engine, cuts, len(examples))
     before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
     return Control("same network with random weights, same head", before, after, len(train), test)
