@@ -23,10 +23,11 @@ class RungPlan:
 class Plan:
     """Units of work, filled in as they are decided; None means not decided yet.
 
-    products: how torch computes products of matrices, "onednn" or "default". precision: that the frozen part runs in,
-    "f32" or "16-bit". windows: of a long text that are read, 1 for its
-    beginning alone. select_rows: rows that score each candidate. dev_rows:
-    development rows that are used. views: cached variants of an input. rungs: the depths that are tried, in order.
+    engine: that the frozen part runs in; torch with its setting. products: how torch computes products of matrices,
+    "onednn" or "default". precision: that the frozen part runs in, "f32" or "16-bit".
+    windows: of a long text that are read, 1 for its beginning alone.
+    select_rows: rows that score each candidate. dev_rows: development rows that are used.
+    views: cached variants of an input. rungs: the depths that are tried, in order.
     chunk_length: seconds of each recording that a network of one fixed length hears.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that

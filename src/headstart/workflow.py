@@ -22,6 +22,7 @@ from headstart.plan import Plan, load_plan
 from headstart.report import write_report
 from headstart.result import Result
 from headstart.run_dir import KEPT, RunDir
+from headstart.runtime.choose import same_again
 from headstart.settings import Settings
 from headstart.sources.cache_dir import cache_dir
 from headstart.stages.chunk import settle_chunk
@@ -88,7 +89,9 @@ def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earl
         settle_precision(context, selected)
     # the stores that this run has opened stay
     evict(context.cache_dir / "features", cap_bytes(context.cache_dir), context.reporter.say)
-    context.plan = context.plan.with_(model=selected.problem.backbone.source.id, engine=selected.extractor.engine.name)
+    context.plan = context.plan.with_(
+        model=selected.problem.backbone.source.id, engine=same_again(selected.extractor.engine)
+    )
     time_answers(context, selected)
     score_fewer_rows(context, selected)
     fit_rows_to_budget(context, selected)

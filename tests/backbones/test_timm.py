@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import tiny
@@ -53,6 +54,16 @@ def test_views_are_mirrors(backbone: TimmBackbone, example: Example) -> None:
         encoded = backbone.encode(example, view)["image"]
         distances = {name: float(np.abs(encoded - mirror).mean()) for name, mirror in mirrors.items()}
         assert min(distances, key=lambda name: distances[name]) == view
+
+
+def test_the_edges_of_a_picture_are_looked_at(backbone: TimmBackbone, example: Example, tmp_path: Path) -> None:
+    """Also where the checkpoint's own configuration cuts them off."""
+    pixels = np.array(Image.open(example.input).convert("RGB"))
+    pixels[:2] = 255 - pixels[:2]
+    changed = tmp_path / "edge.png"
+    Image.fromarray(pixels).save(changed)
+    plain, edge = (backbone.encode(e, "plain")["image"] for e in (example, replace(example, input=str(changed))))
+    assert not np.array_equal(plain, edge)
 
 
 def test_the_prefix_hands_on_each_cut_s_state_and_the_pretrained_pooling(

@@ -16,7 +16,7 @@ from headstart.runtime import choose as choose_module
 from headstart.runtime import openvino as openvino_engine
 from headstart.runtime import torch as torch_engine
 from headstart.runtime.candidates import Candidate, Job
-from headstart.runtime.choose import choose_engine
+from headstart.runtime.choose import choose_engine, same_again
 from headstart.runtime.engine import Batch, Engine, Run
 from headstart.runtime.limit import operations
 from headstart.runtime.timing import Timed
@@ -177,14 +177,25 @@ def test_the_fastest_way_is_chosen(fastest: str, monkeypatch: pytest.MonkeyPatch
     assert_equals_torch(engine)
 
 
-def test_torch_as_it_is_stays_that_however_fast_another_setting_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("inputs", "slow"), [(3, "channels_last"), (10**6, "contiguous")])
+def test_torch_in_the_setting_of_an_earlier_run_stays_that(
+    inputs: int, slow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timed_as(SECONDS | {"torch contiguous": 50.0}, monkeypatch)
-    engine = choose(torch_engine.AS_IS, tmp_path / "network", inputs=10**6)
-    assert (engine.name, engine.setting, engine.why) == ("torch", "contiguous", "asked for")
-    assert choose("torch", tmp_path / "network", inputs=10**6).setting == "channels_last"  # that was not remembered
+    """However fast another is, and whether or not a trial of others is worth its time; as a replayed plan asks."""
+    timed_as(SECONDS | {f"torch {slow}": 50.0}, monkeypatch)
+    engine = choose(f"torch {slow}", tmp_path / "network", inputs=inputs)
+    assert (engine.name, engine.setting, engine.why) == ("torch", slow, "asked for")
+    assert same_again(engine) == f"torch {slow}"
+    assert not list(tmp_path.iterdir())  # nothing is remembered
     assert_equals_torch(engine)
+
+
+def test_a_setting_that_torch_lacks_here_is_said_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed_as(SECONDS, monkeypatch)
+    said: list[str] = []
+    engine = choose("torch contiguous autocast", say=said.append)
+    assert (engine.name, engine.setting) == ("torch", "channels_last")
+    assert said == ["Torch cannot run as contiguous autocast here, which was asked for: its fastest setting is taken."]
 
 
 def test_one_row_alone_runs_on_an_engine_of_several_streams(monkeypatch: pytest.MonkeyPatch) -> None:

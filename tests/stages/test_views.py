@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import tiny
 from headstart.budget import Clock
@@ -25,6 +27,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     """As workflow.run_fit makes it."""
     root = tmp_path_factory.mktemp("views")
     data, model = tiny.image_data(root / "data"), tiny.image_model(root / "model")
+    for file in data.glob("*/0*.png"):  # upside down is the same picture
+        pixels = np.array(Image.open(file))
+        Image.fromarray(np.concatenate([pixels[:32], pixels[31::-1]])).save(file)
     settings = Settings(str(data), model=str(model), offline=True)
     task, dataset, split = read_data(settings, Silent())
     run = RunDir.create(root / "run")

@@ -50,6 +50,7 @@ RECIPES = {
     ),
 }
 MIN_SUFFIX_SHARE = 0.05
+WHOLE = 1.0  # share of a picture's shorter side that is looked at: edges may tell its class, ImageNet's tests cut them
 
 
 class TimmBackbone:
@@ -70,7 +71,7 @@ class TimmBackbone:
         self.source = source
         self.model = model.eval()
         config = timm.data.resolve_model_data_config(model)
-        self.data_config: dict[str, Any] = {**config, "crop_mode": config.get("crop_mode", "center")}
+        self.data_config: dict[str, Any] = {**config, "crop_mode": config.get("crop_mode", "center"), "crop_pct": WHOLE}
         self.transform = timm.data.create_transform(**self.data_config, is_training=False)
         adapter = adapter_for(model, self.data_config["input_size"])
         self._network = CutNetwork(adapter, RECIPES, source.id, "block", MIN_SUFFIX_SHARE)

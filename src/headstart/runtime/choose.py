@@ -25,6 +25,7 @@ from headstart.runtime.candidates import (
 from headstart.runtime.engine import Batch, Engine
 from headstart.runtime.limit import matrix_product_rate, operations
 from headstart.runtime.memory import Choice, circumstances, recall, remember
+from headstart.runtime.parity import MAX_RELATIVE_ERROR, difference
 from headstart.runtime.timing import MAX_SECONDS, time_run
 
 ENGINES = ("auto", "openvino", "torch")
@@ -44,15 +45,19 @@ def choose_engine(
 ) -> Engine:
     """Compile for each engine this machine has, compare with torch, time one batch, keep the fastest.
 
-    wanted: one of ENGINES, or "torch contiguous": torch as it is, with nothing compared and nothing remembered.
+    wanted: one of ENGINES, or torch in a setting as `same_again` names it: nothing else is timed, nothing remembered.
     inputs: how many are to be computed; where a conversion could not save its own time on them, nothing is converted.
     kept: where a converted network and the choice may be kept between runs, named after its weights.
     A fallback is said through `say` and told in the engine's `why`.
     Raises SettingError for an engine that was asked for by name and cannot be used.
     """
     job = Job(module, sample, tuple(input_names), dynamic_shapes, say, kept)
-    if wanted == torch_engine.AS_IS:
-        return _engine(job, *_as_it_is(job))
+    name, _, setting = wanted.partition(" ")
+    if name == "torch" and setting:
+        if (found := _as_set(job, setting)) is not None:
+            return _engine(job, *found)
+        say(f"Torch cannot run as {setting} here, which was asked for: its fastest setting is taken.")
+        wanted = name
     if wanted not in ENGINES:
         raise SettingError(f"engine is {wanted!r}; choose one of {', '.join(ENGINES)}.")
     if kept is None:
@@ -84,24 +89,37 @@ def _reference(job: Job) -> tuple[Job, Candidate]:
     return job, run_reference(job)
 
 
-def _as_it_is(job: Job) -> tuple[Candidate, Choice]:
-    """Torch in the reference's setting, however fast another would be."""
+def same_again(engine: Engine) -> str:
+    """What `choose_engine` is asked for to get this engine again: torch with its setting, as each rounds its own way."""
+    return f"torch {engine.setting}" if engine.name == "torch" else engine.name
+
+
+def _as_set(job: Job, setting: str) -> tuple[Candidate, Choice] | None:
+    """Torch in this setting, however fast another would be; None where this machine lacks it or its answers differ."""
+    settings = torch_engine.settings(job.sample)
+    if setting not in settings:
+        return None
     job, reference = _reference(job)
-    return _chosen_reference(job, replace(reference, timed=time_run(reference.run, job.sample)), "asked for")
+    run, precision = reference.run, settings[setting]
+    if setting != reference.setting:
+        run = torch_engine.compile_torch(job.module, job.input_names, setting, precision)
+    timed = time_run(run, job.sample)
+    error = difference(timed.answers, reference.timed.answers)
+    if not error <= MAX_RELATIVE_ERROR:
+        return None
+    return _alone(job, Candidate("torch", setting, precision, run, timed, error), "asked for")
 
 
-def _chosen_reference(job: Job, reference: Candidate, why: str) -> tuple[Candidate, Choice]:
-    rate = _examples(job) / reference.seconds
-    return reference, Choice(
-        "torch", reference.setting, reference.precision, {reference.label: rate}, rate, why, "", ""
-    )
+def _alone(job: Job, chosen: Candidate, why: str) -> tuple[Candidate, Choice]:
+    """A choice without a trial of others."""
+    rate = _examples(job) / chosen.seconds
+    return chosen, Choice(chosen.name, chosen.setting, chosen.precision, {chosen.label: rate}, rate, why, "", "")
 
 
 def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tuple[Candidate, Choice] | None:
     """Torch, where a conversion would cost more time than it could save on so many inputs; else None.
 
-    As it is, not as it is fastest: a replayed plan names the engine alone, and gives equal numbers where that was
-    worth no trial either.
+    As it is, not as it is fastest.
     """
     if wanted == "openvino" or torch_engine.device_name() == "cuda":
         return None
@@ -123,7 +141,7 @@ def _plain_torch(job: Job, reference: Candidate, wanted: str, inputs: int) -> tu
             )
     if not told:
         return None
-    return _chosen_reference(job, reference, told if wanted == "auto" else "asked for")
+    return _alone(job, reference, told if wanted == "auto" else "asked for")
 
 
 def _measure(job: Job, reference: Candidate, wanted: str) -> tuple[Candidate, Choice]:

@@ -14,7 +14,6 @@ from torch import nn
 from headstart.runtime.engine import Batch, Run
 
 REFERENCE = "contiguous"
-AS_IS = f"torch {REFERENCE}"
 
 
 def device_name() -> str:

@@ -10,7 +10,8 @@ from headstart.data.folds import grouped_folds
 from headstart.features import Extractor, extract, features_of, open_extractor
 from headstart.heads.head import Head
 from headstart.problem import Problem, Rows, spread_evenly
-from headstart.runtime.torch import AS_IS
+from headstart.runtime.choose import same_again
+from headstart.runtime.torch import REFERENCE
 from headstart.tasks.task import Control, ControlSetup
 from headstart.types import Prediction, Silent
 
@@ -37,8 +38,9 @@ def _control(head: Head, problem: Problem, train: Rows, test: Rows, setup: Contr
     pretrained = setup.extractor
     # without pooled features the head reads the state of the shallowest cut
     cuts = () if random.base_cut is None else (random.base_cut,)
-    # in place of a conversion: as it is, for which setting is fastest is no part of a plan, and rounds otherwise
-    engine = AS_IS if setup.engine == "torch" != pretrained.engine.name else setup.engine
+    engine = setup.engine
+    if engine == "torch":  # in one setting, whatever is fastest just now: each rounds in its way
+        engine = same_again(pretrained.engine) if pretrained.engine.name == engine else f"torch {REFERENCE}"
     other = open_extractor(random, examples, pretrained.folder.parent, Silent(), engine, cuts, len(examples))
     before = _predict(head, problem, other, used, len(train), setup, "Random-weight control")
     after = _predict(head, problem, pretrained, used, len(train), setup, "Pretrained counterpart")
