@@ -90,7 +90,7 @@ def _reference(job: Job) -> tuple[Job, Candidate]:
 
 
 def same_again(engine: Engine) -> str:
-    """What `choose_engine` is asked for to get this engine again: torch with its setting, as each rounds its own way."""
+    """What `choose_engine` is asked for to get this engine again: torch with its setting, which rounds its own way."""
     return f"torch {engine.setting}" if engine.name == "torch" else engine.name
 
 
