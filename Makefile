@@ -90,10 +90,10 @@ docs: $(STAMP)
 # a ResNet and a VGG pretrained in minutes, against themselves from random weights. label_errors: planted flips, against
 # cleanlab. speech_decoder: against Whisper untouched; speech_french: with a language that it does not know.
 # speech_epochs: an epoch, against Seq2SeqTrainer. second_fit: what the cache saves. memory: peaks on 2,600 and 26,000
-# images. busy_machine: steps beside other jobs. budgets: are they kept? writing_lora: SmolLM2 by low-rank changes, against peft. summaries: a small T5,
-# pretrained in minutes, against itself untouched and untrained; translations: the same into German. ladder: 5 and 10
-# minutes, against logistic regression and fastai (in an environment of its own). All of them take hours; some of them:
-# make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
+# images. busy_machine: steps beside other jobs. budgets: are they kept? writing_lora: SmolLM2 by low-rank changes,
+# against peft. summaries: a small T5, pretrained in minutes, against itself untouched and untrained; translations: the
+# same into German. ladder: 5 and 10 minutes, against logistic regression and fastai (in an environment of its own). All
+# of them take hours; some of them: make bench BENCH='extraction memory'. Tables go to benchmarks/out/.
 bench: $(BENCH_STAMP)
 	@PYTHON='$(CURDIR)/$(BIN)/python' sh benchmarks/run_all.sh $(BENCH)
 
