@@ -204,6 +204,23 @@ def test_more_folds_are_left_out_where_they_promise_nothing_or_do_not_fit(monkey
     assert ladder.tuned == ["block 0", "block 1"]
 
 
+def test_behind_a_tuned_rung_an_open_comparison_takes_more_folds_whichever_is_better(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_one, clear_one = {1: (0.01, 0.05), 2: (-0.01, 0.005), 3: (-0.01, 0.005)}, {1: (0.1, 0.05)}
+    for differences, n_folds in ((open_one, 2), (clear_one, 1)):
+        ladder = Ladder(monkeypatch)
+        block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
+        ladder.planned_folds = 1
+        third = ladder.attempt(THIRD, block, third=differences)
+        assert (len(third.folds), len(block.folds)) == (n_folds, n_folds)
+    # a head that was trained is no tuned rung: behind it, as behind the untuned one, worse is not looked at again
+    ladder = Ladder(monkeypatch, folds=1)
+    head = ladder.attempt(Depth("head", "pyramid and head", "cut 6", 0.05), head={1: (-0.1, 0.05)})
+    ladder.attempt(BLOCK, head, block=open_one)
+    assert ladder.tuned == ["head 0", "block 0"]
+
+
 def test_a_plan_is_followed_to_the_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = Ladder(monkeypatch, rungs=(RungPlan("block", 1, 4), RungPlan("third", 2, 4)))
     open_ones = {1: (-0.02, 0.03), 2: (-0.02, 0.03)}

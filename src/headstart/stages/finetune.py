@@ -126,7 +126,7 @@ def _is_better(context: Context, ladder: _Ladder, attempt: Attempt) -> bool:
     """
     difference = attempt.rung.difference
     assert difference is not None
-    if ladder.kept is None or ladder.kept.depth.name == "head":  # a head that was trained, on the network as it came
+    if ladder.kept is None or not ladder.kept.is_tuned:
         return False
     left = context.clock.left() - context.reserve_seconds
     fits = LEAST_FINAL * attempt.final_s <= left and not any(fold.trained.stopped for fold in attempt.folds)

@@ -51,6 +51,11 @@ class Attempt:
     answer_s: float = 0.0
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether more than a head was trained, as for boxes and letters, on the network as it came."""
+        return self.depth.name != "head"
+
+    @property
     def final_s(self) -> float:
         """Predicted seconds of the last training, of the network that ships."""
         return SAFETY * (final_epochs(self.epochs) * self.pass_s + self.refit_s)
@@ -67,7 +72,8 @@ def attempt_rung(
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
     Fewer folds do where the comparison is clear before the last one; the time is for deeper rungs then. More are tuned
-    where this rung is better but not clearly, and they fit: of the rung before as well where it has not seen them.
+    where it is open after the last one, and they fit: of the rung before as well where it has not seen them. Open is
+    better but not clearly; behind a tuned rung, where the better estimate ships, also worse but not clearly.
 
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
     end better (docs/log.md). before: the rung to compare with, None for the untuned one.
@@ -148,7 +154,8 @@ class _Trial:
         if tuned < self.plan.folds:
             return _is_clear(self._difference(EARLY_LEVEL))
         difference = self._difference(DECIDING_LEVEL)
-        is_open = difference.value < 0 <= difference.high
+        behind_tuned = self.before is not None and self.before.is_tuned
+        is_open = not _is_clear(difference) and (difference.value < 0 or behind_tuned)
         return not (is_open and tuned < len(self.replaced.bases) and self._fits_another())
 
     def attempt(self) -> Attempt:
