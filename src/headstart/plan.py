@@ -31,7 +31,7 @@ class Plan:
     chunk_length: seconds of each recording that a network of one fixed length hears.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
-    decide on depth where answers are costly.
+    decide on depth where answers are costly. seed: None leaves it to the settings.
     decoding: how answers are decoded (beams), 0 where there is nothing to choose. length_penalty: of these beams.
     """
 
@@ -52,7 +52,7 @@ class Plan:
     decision_rows: int | None = None
     decoding: int | None = None
     length_penalty: float = 1.0
-    seed: int = 0
+    seed: int | None = None
 
     def with_(self, **changes: object) -> Plan:
         """A copy with some fields decided."""

@@ -29,6 +29,7 @@ class Settings:
     label_separator: between several labels in one cell; JSON lists need none.
     shift_column: each of its values is held out in turn: depth is decided, and scores are told, by networks that have
     not met it.
+    plan: a plan.json to replay. Beside it an engine and a seed other than 0 count; its model stays.
     cache_dir: where this run keeps features and converted networks, instead of the usual cache; models stay there.
     """
 

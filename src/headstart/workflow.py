@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def run_fit(
     Raises HeadstartError for anything the user can mend.
     """
     keep_freed_memory()
-    plan = load_plan(Path(settings.plan)) if settings.plan else Plan(seed=settings.seed)
+    settings, plan = replayed(settings, load_plan(Path(settings.plan)) if settings.plan else Plan())
     plan = earlier.plan if earlier else plan
     out = Path(settings.out) if settings.out else fresh_run_folder(settings.data)
     with clock.stage("read and check"):
@@ -76,6 +77,17 @@ def run_fit(
         return _run_stages(context, published or [], earlier)
     finally:
         context.close()
+
+
+def replayed(settings: Settings, plan: Plan) -> tuple[Settings, Plan]:
+    """Both with one seed, and the plan with the engine that is asked for: those of the plan where none is given.
+
+    A seed of 0 counts as not given. Of an engine that both name the plan keeps its setting.
+    """
+    seed = settings.seed or plan.seed or 0
+    if settings.engine not in ("auto", (plan.engine or "").partition(" ")[0]):
+        plan = plan.with_(engine=settings.engine)
+    return replace(settings, seed=seed), plan.with_(seed=seed)
 
 
 def _run_stages(context: Context, published: list[dict[str, Any]], earlier: Earlier | None) -> Result:

@@ -16,7 +16,7 @@ from headstart.stages import replace_head, tuning_plan
 from headstart.stages import rung as rung_stage
 from headstart.stages.context import Rung
 from headstart.stages.fold import Fold
-from headstart.stages.rung import DECIDING_LEVEL, Attempt, attempt_rung
+from headstart.stages.rung import DECIDING_LEVEL, EARLY_LEVEL, SIGN_LEVEL, Attempt, attempt_rung
 from headstart.stages.tuning_plan import Forecast, affordable_final
 from headstart.types import Interval
 
@@ -80,7 +80,6 @@ class Ladder:
 
     def _tune(self, context: Any, selected: Any, replaced: Any, depth: Depth, number: int, *rest: Any) -> Any:
         self.tuned.append(f"{depth.name} {number}")
-        self.depth = depth
         stopped = self.stops.get((depth.name, number), "")
         trained = SimpleNamespace(stopped=stopped, best_epoch=2, seconds=1.0, steps=10, curve=[])
         losses = {1.0: 0.5} if not stopped or self.finished_an_epoch else {}
@@ -97,7 +96,7 @@ class Ladder:
         assert weights.sum() == len(rows)  # answers cost nothing here
         assert np.isin(rows, earlier.rows).all()  # only rows that both rungs were scored on
         value, half = self.differences[self.depth.name][len(rows) // 32]
-        half *= 1.0 if level == DECIDING_LEVEL else 1.4
+        half *= {DECIDING_LEVEL: 1.0, EARLY_LEVEL: 1.4, SIGN_LEVEL: 0.41}[level]
         return Interval(value, value - half, value + half, len(rows)), 0.5
 
     def attempt(self, depth: Depth, before: Attempt | None = None, **differences: Differences) -> Any:
@@ -184,7 +183,7 @@ def test_better_but_not_clearly_takes_more_folds_of_both_rungs(monkeypatch: pyte
     block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
     ladder.planned_folds = 1  # the block has no outputs for more
     third = ladder.attempt(THIRD, block, third={1: (-0.02, 0.03), 2: (-0.02, 0.025), 3: (-0.02, 0.01)})
-    assert ladder.tuned == ["block 0", "third 0", "block 1", "third 1", "block 2", "third 2"]
+    assert ladder.tuned == ["block 0", "third 0", "third 1", "block 1", "third 2", "block 2"]
     assert (third.plan.folds, len(block.folds)) == (3, 3)
     assert sorted(block.rung.rows) == list(range(96))
     assert third.rung.difference.high < 0
@@ -207,13 +206,27 @@ def test_more_folds_are_left_out_where_they_promise_nothing_or_do_not_fit(monkey
 def test_behind_a_tuned_rung_an_open_comparison_takes_more_folds_whichever_is_better(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    open_one, clear_one = {1: (0.01, 0.05), 2: (-0.01, 0.005), 3: (-0.01, 0.005)}, {1: (0.1, 0.05)}
-    for differences, n_folds in ((open_one, 2), (clear_one, 1)):
+    open_one, behind, clear_one = {1: (0.01, 0.05), 2: (-0.01, 0.005)}, {1: (0.03, 0.05)}, {1: (0.1, 0.05)}
+    for differences, n_folds in ((open_one, 2), (behind, 1), (clear_one, 1)):
         ladder = Ladder(monkeypatch)
         block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
         ladder.planned_folds = 1
         third = ladder.attempt(THIRD, block, third=differences)
-        assert (len(third.folds), len(block.folds)) == (n_folds, n_folds)
+        assert (third.plan.folds, len(third.folds), len(block.folds)) == (n_folds, n_folds, n_folds)
+        assert block.rung.facts["folds"] == n_folds and f"on {n_folds} fold" in block.rung.description
+    # 10 s are kept back; a fold of either rung takes 20 s, with the margin 46 s for both
+    for seconds, n_folds in ((10 + 45, 1), (10 + 48, 2)):
+        ladder = Ladder(monkeypatch, seconds=seconds)
+        block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
+        ladder.planned_folds = 1
+        assert len(ladder.attempt(THIRD, block, third=open_one).folds) == n_folds
+    # where either fold breaks off both are left at one
+    for name in ("block", "third"):
+        ladder = Ladder(monkeypatch)
+        block = ladder.attempt(BLOCK, block={1: (-0.1, 0.05)})
+        ladder.planned_folds, ladder.stops = 1, {(name, 1): "out of time"}
+        third = ladder.attempt(THIRD, block, third=open_one)
+        assert (third.plan.folds, len(third.folds), len(block.folds)) == (1, 1, 1)
     # a head that was trained is no tuned rung: behind it, as behind the untuned one, worse is not looked at again
     ladder = Ladder(monkeypatch, folds=1)
     head = ladder.attempt(Depth("head", "pyramid and head", "cut 6", 0.05), head={1: (-0.1, 0.05)})
@@ -226,7 +239,7 @@ def test_a_plan_is_followed_to_the_fold(monkeypatch: pytest.MonkeyPatch) -> None
     open_ones = {1: (-0.02, 0.03), 2: (-0.02, 0.03)}
     block = ladder.attempt(BLOCK, block=open_ones)
     ladder.attempt(THIRD, block, third=open_ones)
-    assert ladder.tuned == ["block 0", "third 0", "block 1", "third 1"]
+    assert ladder.tuned == ["block 0", "third 0", "third 1", "block 1"]
 
 
 def test_cross_validation_needs_every_fold(monkeypatch: pytest.MonkeyPatch) -> None:

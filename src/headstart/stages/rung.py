@@ -27,6 +27,7 @@ from headstart.types import Interval
 
 DECIDING_LEVEL = 0.90  # of the interval that must lie on the better side
 EARLY_LEVEL = 0.98  # the same before all planned folds are tuned: more looks, each stricter
+SIGN_LEVEL = 0.50  # of the interval that holds zero where a rung may as well be better than a tuned one as worse
 
 
 @dataclass
@@ -72,8 +73,9 @@ def attempt_rung(
     """Tune this depth on the planned folds and compare it with the rung before; or why that was not possible.
 
     Fewer folds do where the comparison is clear before the last one; the time is for deeper rungs then. More are tuned
-    where it is open after the last one, and they fit: of the rung before as well where it has not seen them. Open is
-    better but not clearly; behind a tuned rung, where the better estimate ships, also worse but not clearly.
+    where it is better after the last one, but not clearly, and they fit: of the rung before as well where it has not
+    seen them. So they are where it is worse than a tuned rung by so little that the sign, which decides there, is
+    hardly known.
 
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
     end better (docs/log.md). before: the rung to compare with, None for the untuned one.
@@ -102,7 +104,7 @@ def attempt_rung(
         if stopped or trial.is_enough():
             break
     attempt = trial.attempt()
-    attempt.rung.seconds = time.perf_counter() - begin
+    attempt.rung.seconds = time.perf_counter() - begin - trial.extension_s
     attempt.rung.reached_s = context.clock.spent()
     attempt.rung.facts |= overfitting_facts(context, selected, depth, attempt.folds[0], attempt.share)
     facts = attempt.rung.to_json(context.task.head.decision_metric)
@@ -131,20 +133,22 @@ class _Trial:
         self.needs_all = context.needs_all_folds
         self.folds: list[Fold] = []
         self.scored = 0
+        self.extension_s = 0.0  # that folds of the rung before took
 
     def add_fold(self) -> str:
         """Tune the next fold, of the rung before as well where it has not seen it; why that broke off, or ""."""
         number, before = len(self.folds), self.before
-        if before is not None and number == len(before.folds):
-            stopped = _extend(self.context, self.selected, self.replaced, before)
-            if stopped:
-                return stopped
         of = max(self.plan.folds, number + 1)
         fold = tune_fold(self.context, self.selected, self.replaced, self.depth, number, self.plan.epochs, of)
+        stopped = fold.trained.stopped
+        if not stopped and before is not None and number == len(before.folds):
+            begin = time.perf_counter()
+            stopped = _extend(self.context, self.selected, self.replaced, before)  # now, so that neither is ahead
+            self.extension_s += time.perf_counter() - begin
         # what the first fold learnt before time ran out, or before a loss went astray, is scored like any other
-        if not fold.trained.stopped or (fold.losses and not self.folds):
+        if not stopped or (fold.losses and not self.folds):
             self.folds.append(fold)
-        return fold.trained.stopped
+        return stopped
 
     def is_enough(self) -> bool:
         """Whether the comparison is clear, or is left as it is."""
@@ -154,8 +158,9 @@ class _Trial:
         if tuned < self.plan.folds:
             return _is_clear(self._difference(EARLY_LEVEL))
         difference = self._difference(DECIDING_LEVEL)
-        behind_tuned = self.before is not None and self.before.is_tuned
-        is_open = not _is_clear(difference) and (difference.value < 0 or behind_tuned)
+        is_open = difference.value < 0 <= difference.high
+        if difference.value >= 0 and self.before is not None and self.before.is_tuned:
+            is_open = self._difference(SIGN_LEVEL).low <= 0
         return not (is_open and tuned < len(self.replaced.bases) and self._fits_another())
 
     def attempt(self) -> Attempt:
@@ -206,11 +211,7 @@ class _Trial:
         difference, before = self._compared(DECIDING_LEVEL)
         score = score_of(context, self.selected, self.outputs, self.rows, self.weights)
         rung = Rung(self.depth.name, "", score, self.outputs, self.rows, 0.0, difference, before, weights=self.weights)
-        rung.description = (
-            f"{self.depth.part} tuned from {'cached states' if self.depth.cut else 'the inputs themselves'}, "
-            f"{epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
-            f"{', then the head fitted anew' if folds[0].refitted else ''}"
-        )
+        rung.description = _description(self.depth, epochs, folds)
         rung.curve = _mean_curve([fold.trained.curve for fold in folds])
         rung.facts = {
             "epochs": epochs,
@@ -221,6 +222,14 @@ class _Trial:
             "last_epoch_counts": loss_misleads(context, self.selected, self.depth),
         }
         return rung
+
+
+def _description(depth: Depth, epochs: int, folds: Sequence[Fold]) -> str:
+    return (
+        f"{depth.part} tuned from {'cached states' if depth.cut else 'the inputs themselves'}, "
+        f"{epochs} epoch{'s' if epochs != 1 else ''} on {len(folds)} fold{'s' if len(folds) != 1 else ''}"
+        f"{', then the head fitted anew' if folds[0].refitted else ''}"
+    )
 
 
 def _is_clear(difference: Interval) -> bool:
@@ -240,6 +249,9 @@ def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: A
     rung.weights = np.concatenate([rung.weights, weights])
     rung.score = score_of(context, selected, rung.outputs, rung.rows, rung.weights)
     rung.seconds += time.perf_counter() - begin
+    rung.description = _description(attempt.depth, attempt.epochs, attempt.folds)
+    rung.facts["folds"] = len(attempt.folds)
+    context.run.log("rung extended", name=rung.name, folds=len(attempt.folds), score=rung.score.to_json())
     return ""
 
 

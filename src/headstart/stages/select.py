@@ -14,7 +14,7 @@ from headstart import sources
 from headstart.backbones.backbone import Backbone, Depth
 from headstart.backbones.load import load_backbone, stock_script
 from headstart.data.split import drawing_of, group_indices, label_indices
-from headstart.errors import HeadstartError, MachineError, ModelError
+from headstart.errors import HeadstartError, MachineError, ModelError, SettingError
 from headstart.features import (
     LENGTH_EXAMPLES,
     POOLED,
@@ -75,8 +75,7 @@ def select(context: Context) -> Selected:
     context.stock = StockProcess(stock_script(found[0], context.task.target_kind))
     if len(found) == 1:
         extractor, problem = _open(context, found[0])
-        why = "named by --model" if context.settings.model != "auto" else "the only model for this task on this machine"
-        return Selected(extractor, problem, [Candidate(found[0])], why)
+        return Selected(extractor, problem, [Candidate(found[0])], _why_alone(context))
     measured = [_opened(context, source, number == 0) for number, source in enumerate(found)]
     rows = scoring_rows(context, [m.extractor.rate for m in measured if m.extractor is not None])
     for m in measured:
@@ -128,13 +127,28 @@ def _choose(context: Context, usable: list[_Measured], rows: Rows) -> tuple[_Mea
     return chosen, why
 
 
+def _why_alone(context: Context) -> str:
+    """Why no other model was looked at."""
+    if context.settings.model != "auto":
+        return "named by --model"
+    if context.plan.model:
+        return "named by the plan" if context.settings.plan else "the model of the run that is refined"
+    return "the only model for this task on this machine"
+
+
 def candidates(context: Context) -> list[ModelSource]:
     """The named model, or everything on this machine that fits the task; when nothing is here, the catalog's first."""
     settings, task = context.settings, context.task
-    wanted = context.plan.model or (settings.model if settings.model != "auto" else None)
+    named = settings.model if settings.model != "auto" else None
+    wanted = named if settings.plan and named else context.plan.model or named
     with context.clock.downloading():
         if wanted:
             source = sources.resolve(wanted, settings.offline, context.reporter)
+            if settings.plan and context.plan.model not in (None, source.id):
+                raise SettingError(
+                    f"--model is {source.id}, but the plan {settings.plan} was made for {context.plan.model}, and what "
+                    "else it holds may not fit another. Leave --model out, or --plan."
+                )
             if source.modality != task.modality:
                 fitting = ", ".join(e.id for e in sources.CATALOG.values() if task.name in e.tasks)
                 raise ModelError(
