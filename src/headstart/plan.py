@@ -31,8 +31,9 @@ class Plan:
     chunk_length: seconds of each recording that a network of one fixed length hears.
     control_labels: labels of the random-weight control; control_rows: test rows that the control is scored on.
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
-    decide on depth where answers are costly. seed: None leaves it to the settings.
+    decide on depth where answers are costly.
     decoding: how answers are decoded (beams), 0 where there is nothing to choose. length_penalty: of these beams.
+    seed: None leaves it to the settings.
     """
 
     model: str | None = None
@@ -53,6 +54,11 @@ class Plan:
     decoding: int | None = None
     length_penalty: float = 1.0
     seed: int | None = None
+
+    @property
+    def engine_name(self) -> str | None:
+        """The engine without torch's setting."""
+        return self.engine and self.engine.partition(" ")[0]
 
     def with_(self, **changes: object) -> Plan:
         """A copy with some fields decided."""

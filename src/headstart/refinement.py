@@ -35,7 +35,7 @@ def run_refine(run: Path, settings: Settings, reporter: Reporter, clock: Clock) 
     # further views are states of their own: only more time is a reason for new ones
     views = plan.views if settings.budget_seconds <= result["budget_seconds"] else None
     exact = "f32" if plan.precision == "f32" else None  # 16-bit features are checked again on other labels
-    engine = plan.engine and plan.engine.partition(" ")[0]  # its setting may be another for more rows
+    engine = plan.engine_name  # its setting may be another for more rows
     kept = Plan(
         model=plan.model, engine=engine, products=plan.products, precision=exact, views=views, seed=settings.seed
     )

@@ -85,7 +85,7 @@ def replayed(settings: Settings, plan: Plan) -> tuple[Settings, Plan]:
     A seed of 0 counts as not given. Of an engine that both name the plan keeps its setting.
     """
     seed = settings.seed or plan.seed or 0
-    if settings.engine not in ("auto", (plan.engine or "").partition(" ")[0]):
+    if settings.engine not in ("auto", plan.engine_name):
         plan = plan.with_(engine=settings.engine)
     return replace(settings, seed=seed), plan.with_(seed=seed)
 

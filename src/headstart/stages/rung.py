@@ -80,7 +80,7 @@ def attempt_rung(
     Training starts from the pretrained weights and the untuned head, not from the rung before: that was measured to
     end better (docs/log.md). before: the rung to compare with, None for the untuned one.
     """
-    begin = time.perf_counter()
+    begin, before_s = time.perf_counter(), before.rung.seconds if before else 0.0
     if before is not None and (fault := hopeless(context, selected, depth, before.pace)):
         return fault
     module = context.task.head.build(selected.problem, replaced.bases[0], depth)
@@ -104,7 +104,8 @@ def attempt_rung(
         if stopped or trial.is_enough():
             break
     attempt = trial.attempt()
-    attempt.rung.seconds = time.perf_counter() - begin - trial.extension_s
+    extended_s = before.rung.seconds - before_s if before else 0.0
+    attempt.rung.seconds = time.perf_counter() - begin - extended_s
     attempt.rung.reached_s = context.clock.spent()
     attempt.rung.facts |= overfitting_facts(context, selected, depth, attempt.folds[0], attempt.share)
     facts = attempt.rung.to_json(context.task.head.decision_metric)
@@ -133,7 +134,6 @@ class _Trial:
         self.needs_all = context.needs_all_folds
         self.folds: list[Fold] = []
         self.scored = 0
-        self.extension_s = 0.0  # that folds of the rung before took
 
     def add_fold(self) -> str:
         """Tune the next fold, of the rung before as well where it has not seen it; why that broke off, or ""."""
@@ -142,9 +142,7 @@ class _Trial:
         fold = tune_fold(self.context, self.selected, self.replaced, self.depth, number, self.plan.epochs, of)
         stopped = fold.trained.stopped
         if not stopped and before is not None and number == len(before.folds):
-            begin = time.perf_counter()
             stopped = _extend(self.context, self.selected, self.replaced, before)  # now, so that neither is ahead
-            self.extension_s += time.perf_counter() - begin
         # what the first fold learnt before time ran out, or before a loss went astray, is scored like any other
         if not stopped or (fold.losses and not self.folds):
             self.folds.append(fold)
@@ -241,6 +239,7 @@ def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: A
     begin, number, rung = time.perf_counter(), len(attempt.folds), attempt.rung
     fold = tune_fold(context, selected, replaced, attempt.depth, number, attempt.plan.epochs, number + 1)
     if fold.trained.stopped:
+        rung.seconds += time.perf_counter() - begin
         return fold.trained.stopped
     attempt.folds.append(fold)
     outputs, rows, weights = _answers(context, selected, replaced, attempt.depth, [fold], attempt.share)
