@@ -77,6 +77,8 @@ class Recipe:
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
     averaged_evenly: whether each of these last steps counts alike, in place of the later the more.
     comes_first: whether this depth is tried before shallower ones where it fits; it was measured to be worth it.
+    final_anew: whether the last training begins at the untuned network where its whole schedule fits, in place of going
+    on from a fold's; it was measured to be worth it.
     """
 
     learning_rate: float
@@ -93,6 +95,7 @@ class Recipe:
     averaged_share: float = 0.1
     averaged_evenly: bool = False
     comes_first: bool = False
+    final_anew: bool = False
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""

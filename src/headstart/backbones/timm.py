@@ -42,7 +42,13 @@ _RECIPE = Recipe(
 RECIPES = {
     "block": _RECIPE,
     "third": replace(
-        _RECIPE, learning_rate=6e-4, layer_decay=0.8, max_epochs=24, averaged_share=0.7, averaged_evenly=True
+        _RECIPE,
+        learning_rate=6e-4,
+        layer_decay=0.8,
+        max_epochs=24,
+        averaged_share=0.7,
+        averaged_evenly=True,
+        final_anew=True,
     ),
     # in fewer epochs it never paid on a few thousand images (docs/log.md)
     "all": replace(_RECIPE, learning_rate=2e-4, layer_decay=0.8, max_epochs=20, min_epochs=10),
