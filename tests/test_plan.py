@@ -21,7 +21,6 @@ RUNGS = (RungPlan("block", 3, 8), RungPlan("third", 1, 5))
     [
         Plan(),
         Plan("m", "torch", "onednn", "16-bit", 4, 5, 100, 900, ("plain", "hflip"), RUNGS, 500, 300, "torch", 900, 5, 7),
-        Plan(final_anew=False, seed=3),
     ],
 )
 def test_a_plan_comes_back_as_it_was_saved(tmp_path, plan):
@@ -54,8 +53,6 @@ def test_a_part_of_a_plan_is_enough(tmp_path):
         ({"select_rows": None}, "select_rows = None"),
         ({"views": "plain"}, "views = 'plain'; give a list of names"),
         ({"model": 3}, "model = 3; give a name"),
-        ({"final_anew": "yes"}, "final_anew = 'yes'; give true or false"),
-        ({"final_anew": 1}, "final_anew = 1"),
         ([1], "holds no JSON object"),
     ],
 )

@@ -33,7 +33,6 @@ class Plan:
     control_engine: that the control's network runs in. test_rows: that are scored. decision_rows: of a fold, that
     decide on depth where answers are costly.
     decoding: how answers are decoded (beams), 0 where there is nothing to choose. length_penalty: of these beams.
-    final_anew: whether the last training, on all development rows, begins at the untuned network.
     seed: None leaves it to the settings.
     """
 
@@ -54,7 +53,6 @@ class Plan:
     decision_rows: int | None = None
     decoding: int | None = None
     length_penalty: float = 1.0
-    final_anew: bool | None = None
     seed: int | None = None
 
     @property
@@ -109,8 +107,6 @@ def _check_field(file: Path, name: str, value: object) -> None:
         wanted = 'a list of {"name": a depth, "folds": a number from 1, "epochs": a number from 1}'
     elif name == "views":
         fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of names"
-    elif name == "final_anew":
-        fits, wanted = isinstance(value, bool), "true or false"
     elif name == "length_penalty":
         fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
     elif name in ("model", "engine", "products", "precision", "control_engine"):

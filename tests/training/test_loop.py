@@ -122,29 +122,6 @@ def test_the_weights_that_count_are_an_average_of_the_last_steps() -> None:
         assert not torch.allclose(value, raw[0][name], atol=1e-3), name
 
 
-def test_an_even_average_is_the_mean_of_the_last_steps_and_the_latest_weights_before() -> None:
-    raw: list[dict[str, torch.Tensor]] = []
-    measured: list[dict[str, torch.Tensor]] = []
-
-    def step(module: nn.Module, rows: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
-        raw.append(weights(module))  # as they are before this step, so after the one before
-        return squared(module, rows, rng)
-
-    def evaluate(module: nn.Module) -> float:
-        measured.append(weights(module))
-        return -float(len(measured))
-
-    recipe = replace(RECIPE, averaged_share=0.6, averaged_evenly=True)
-    trained = train(_Net(), ROWS, step, recipe, 4, 0, watch=Watch(evaluate))  # 20 steps: the mean of the last 12
-    for name, value in weights(trained.module).items():
-        assert torch.equal(measured[0][name], raw[5][name]), name  # after five steps
-        assert torch.allclose(measured[2][name], torch.stack([w[name] for w in raw[9:16]]).mean(0), atol=1e-6), name
-        # the last step's weights are not seen; its rate is near zero
-        expected = torch.stack([w[name] for w in [*raw[9:20], raw[-1]]]).mean(0)
-        assert torch.allclose(value, expected, atol=1e-3), name
-        assert not torch.allclose(value, raw[-1][name], atol=1e-3), name
-
-
 @pytest.mark.parametrize(("takes_last", "kept_epoch"), [(False, 2), (True, 5)])
 def test_the_weights_of_the_lowest_development_loss_are_kept_or_the_last(takes_last: bool, kept_epoch: int) -> None:
     seen: list[dict[str, torch.Tensor]] = []

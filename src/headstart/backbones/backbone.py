@@ -75,10 +75,7 @@ class Recipe:
     at each step, times the schedule's rate. label_smoothing: share of each target spread over all classes.
     contrast: weight of a loss that draws pooled features of one class together, for classes with few labels.
     averaged_share: of all steps, over which the weights that count are averaged; 0 takes the last ones.
-    averaged_evenly: whether each of these last steps counts alike, in place of the later the more.
     comes_first: whether this depth is tried before shallower ones where it fits; it was measured to be worth it.
-    final_anew: whether the last training begins at the untuned network where its whole schedule fits, in place of going
-    on from a fold's; it was measured to be worth it.
     """
 
     learning_rate: float
@@ -93,9 +90,7 @@ class Recipe:
     label_smoothing: float = 0.0
     contrast: float = 0.0
     averaged_share: float = 0.1
-    averaged_evenly: bool = False
     comes_first: bool = False
-    final_anew: bool = False
 
     def at_rate(self, factor: float) -> Recipe:
         """The same with all learning rates multiplied."""

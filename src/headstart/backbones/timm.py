@@ -41,15 +41,7 @@ _RECIPE = Recipe(
 )
 RECIPES = {
     "block": _RECIPE,
-    "third": replace(
-        _RECIPE,
-        learning_rate=6e-4,
-        layer_decay=0.8,
-        max_epochs=24,
-        averaged_share=0.7,
-        averaged_evenly=True,
-        final_anew=True,
-    ),
+    "third": replace(_RECIPE, learning_rate=6e-4, layer_decay=0.8, max_epochs=24),
     # in fewer epochs it never paid on a few thousand images (docs/log.md)
     "all": replace(_RECIPE, learning_rate=2e-4, layer_decay=0.8, max_epochs=20, min_epochs=10),
     "lora": replace(_RECIPE, learning_rate=5e-4, max_epochs=20),

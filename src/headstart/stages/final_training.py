@@ -8,7 +8,6 @@ from typing import Any
 from headstart.heads.head import Tunable
 from headstart.stages.context import Context
 from headstart.stages.fold import network_of, train_with_progress
-from headstart.stages.recipe import recipe_of
 from headstart.stages.rung import Attempt
 from headstart.stages.select import Selected
 from headstart.stages.tuning_plan import affordable_final, final_epochs
@@ -28,17 +27,17 @@ class Shipped:
 def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     """The network to ship: the first fold's, trained on with all development rows.
 
-    That costs half of a training from the start, and ended better or as well where both were measured, but for those
-    recipes that say so (docs/log.md): with these it begins at the start where that fits. With --shift-column it always
-    does: a fold has met only some of the column's values. Where the planned epochs no longer fit, as many as do are
-    run, with a schedule of that length. Where none fits or Ctrl-C ends it, the first fold's network ships: it has been
-    scored on rows that it did not learn from.
+    That costs half of a training from the start, and ended better where both were measured (docs/log.md). With
+    --shift-column the training does begin at the start: a fold has met only some of the column's values. Where the
+    planned epochs no longer fit, as many as do are run, with a schedule of that length. Where none fits or Ctrl-C ends
+    it, the first fold's network ships: it has been scored on rows that it did not learn from.
     """
     head, problem, rows, first = context.task.head, selected.problem, context.split.dev, kept.folds[0]
     base = head.refit_base(problem, rows, first.base)
     module = head.build(problem, base, kept.depth)
     start = snapshot(module)
-    anew = _begins_anew(context, selected, kept)
+    # a fold along a column has met only some of its values: what ships begins anew, with the whole schedule
+    anew = context.settings.shift_column is not None
     if not anew:
         restore(module, first.end)
     wanted = kept.epochs if anew else final_epochs(kept.epochs)
@@ -54,7 +53,7 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
             stopped = trained.stopped
     except KeyboardInterrupt:
         stopped = "Interrupted"
-    kept.rung.facts |= {"final_epochs": 0 if stopped else epochs, "final_anew": anew}
+    kept.rung.facts["final_epochs"] = 0 if stopped else epochs
     if stopped:
         context.warnings.append(
             f"No last training on all rows: {stopped}. The network of the first fold ships, which learnt from "
@@ -68,16 +67,3 @@ def train_final(context: Context, selected: Selected, kept: Attempt) -> Shipped:
     if kept.share in first.refitted:
         base = head.refit_tuned(problem, base, module, rows)
     return Shipped(module, base)
-
-
-def _begins_anew(context: Context, selected: Selected, kept: Attempt) -> bool:
-    """Whether the last training begins at the untuned network, with the whole schedule; the plan says so from then on.
-
-    A fold along a column has met only some of its values.
-    """
-    if context.plan.final_anew is None:
-        is_better = recipe_of(context, selected, kept.depth).final_anew
-        fits = affordable_final(context, kept.epochs, kept.pass_s, kept.refit_s) == kept.epochs
-        anew = context.settings.shift_column is not None or (is_better and fits)
-        context.plan = context.plan.with_(final_anew=anew)
-    return bool(context.plan.final_anew)

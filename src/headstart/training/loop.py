@@ -76,7 +76,7 @@ def train(
     """Run a schedule of epochs; equal seeds give equal weights.
 
     The weights that count are an exponential average over the last tenth of all steps (Polyak and Juditsky 1992), or
-    over the share that the recipe names; or the mean of the last steps, each counting alike (Izmailov et al. 2018).
+    over the share that the recipe names.
     rows: indices to train on, shuffled each epoch. lengths: of each index; batches then hold similar ones.
     """
     torch.manual_seed(seed)
@@ -84,7 +84,7 @@ def train(
     result = Trained(module)
     total = epochs * math.ceil(len(rows) / recipe.batch_size)
     stepper = _Stepper(module, recipe, total)
-    average = _Average(module, recipe, total)
+    average = _Average(module, recipe.averaged_share * total)
     gradients = Gradients(module, step_loss, Room(module), splits=not recipe.contrast)
     best: Weights = {}
     begin = time.perf_counter()
@@ -131,21 +131,17 @@ def _best_epoch(curve: list[dict[str, float]]) -> int:
 
 
 class _Average:
-    """Average of the trained parameters as the recipe has it; before an even one begins, their latest values."""
+    """Exponential average of the trained parameters, reaching back about `steps` steps; it begins at the start."""
 
-    def __init__(self, module: nn.Module, recipe: Recipe, total_steps: int) -> None:
+    def __init__(self, module: nn.Module, steps: float) -> None:
         self.weights = snapshot(module)
-        self.share = 1.0 / max(1.0, recipe.averaged_share * total_steps)
-        self.even, self.steps = recipe.averaged_evenly, 0
-        self.before = total_steps - int(recipe.averaged_share * total_steps)
+        self.share = 1.0 / max(1.0, steps)
 
     def add(self, module: nn.Module) -> None:
-        self.steps += 1
-        share = 1.0 / max(1, self.steps - self.before) if self.even else self.share
         with torch.no_grad():
             for name, parameter in module.named_parameters():
                 if name in self.weights:
-                    self.weights[name].lerp_(parameter, share)
+                    self.weights[name].lerp_(parameter, self.share)
 
 
 class _Stepper:
