@@ -142,7 +142,9 @@ class _Trial:
         fold = tune_fold(self.context, self.selected, self.replaced, self.depth, number, self.plan.epochs, of)
         stopped = fold.trained.stopped
         if not stopped and before is not None and number == len(before.folds):
+            begin = time.perf_counter()
             stopped = _extend(self.context, self.selected, self.replaced, before)  # now, so that neither is ahead
+            before.rung.seconds += time.perf_counter() - begin
         # what the first fold learnt before time ran out, or before a loss went astray, is scored like any other
         if not stopped or (fold.losses and not self.folds):
             self.folds.append(fold)
@@ -236,10 +238,9 @@ def _is_clear(difference: Interval) -> bool:
 
 def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: Attempt) -> str:
     """Tune one more fold of a rung that was decided on fewer; why that broke off, or ""."""
-    begin, number, rung = time.perf_counter(), len(attempt.folds), attempt.rung
+    number, rung = len(attempt.folds), attempt.rung
     fold = tune_fold(context, selected, replaced, attempt.depth, number, attempt.plan.epochs, number + 1)
     if fold.trained.stopped:
-        rung.seconds += time.perf_counter() - begin
         return fold.trained.stopped
     attempt.folds.append(fold)
     outputs, rows, weights = _answers(context, selected, replaced, attempt.depth, [fold], attempt.share)
@@ -247,7 +248,6 @@ def _extend(context: Context, selected: Selected, replaced: Replaced, attempt: A
     rung.outputs, rung.rows = np.concatenate([rung.outputs, outputs]), np.concatenate([rung.rows, rows])
     rung.weights = np.concatenate([rung.weights, weights])
     rung.score = score_of(context, selected, rung.outputs, rung.rows, rung.weights)
-    rung.seconds += time.perf_counter() - begin
     rung.description = _description(attempt.depth, attempt.epochs, attempt.folds)
     rung.facts["folds"] = len(attempt.folds)
     context.run.log("rung extended", name=rung.name, folds=len(attempt.folds), score=rung.score.to_json())
